@@ -1,0 +1,5 @@
+"""``python -m podfacts`` is ``podfacts``."""
+
+from podfacts.cli import main
+
+main()

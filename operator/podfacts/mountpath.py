@@ -1,0 +1,33 @@
+"""Where a mount may go. The API server compares paths byte by byte, the container runtime by what they mean.
+
+``/a`` and ``/a/`` pass validation and collide later, on the node. A mount inside somebody else's read-only mount makes
+the runtime fail to create its directory, and the container never starts; so any overlap counts as taken.
+"""
+
+import posixpath
+
+LENGTH = 4096
+
+
+def mount_path_fault(path: str) -> str | None:
+    """What is wrong with ``path`` as a mount path, as a sentence that says what to write; ``None`` if it is fine."""
+    if not path.startswith("/"):
+        return f"must be an absolute path such as /etc/downward, not {path!r}"
+    if ":" in path or not path.isprintable():
+        return "must not hold ':' or control characters: write a path such as /etc/downward"
+    if normal(path) == "/" or ".." in path.split("/"):
+        return "must be a folder of its own without '..': write a path such as /etc/downward"
+    if len(path.encode()) > LENGTH:
+        return f"must be at most {LENGTH} bytes"
+    return None
+
+
+def normal(path: str) -> str:
+    """The path as the runtime takes it: ``/a//b/`` is ``/a/b``."""
+    return posixpath.normpath("/" + path.lstrip("/"))
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether one path is the other, lies under it, or holds it."""
+    one, other = normal(one).rstrip("/") + "/", normal(other).rstrip("/") + "/"
+    return one.startswith(other) or other.startswith(one)

@@ -1,0 +1,98 @@
+"""One YAML case, many truths: what ``tests/cases/README.md`` describes, read."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from podfacts.options import INJECT
+from podfacts.patch import Operation
+from podfacts.profile import DEFAULT, Profile, parse_profile
+
+FOLDER = Path(__file__).parent / "cases"
+PROFILE_TREES: list[dict[str, Any]] = yaml.safe_load((FOLDER / "profiles.yaml").read_text())
+PROFILES: dict[str, Profile] = {
+    profile.name: profile for profile in (DEFAULT, *map(parse_profile, PROFILE_TREES))
+}
+KEYS = {
+    "case",
+    "pod",
+    "patch",
+    "record",
+    "recorded",
+    "kept",
+    "skipped",
+    "warnings",
+    "skipped_because",
+    "refused",
+    "api",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A pod and what must come of it."""
+
+    name: str
+    pod: dict[str, Any]
+    told: dict[str, Any]
+
+    @property
+    def profile(self) -> Profile | None:
+        """The profile that the pod names, if there is such a one."""
+        name = self.pod["metadata"].get("labels", {}).get(INJECT)
+        return PROFILES.get("default" if name == "true" else name)
+
+    @property
+    def patch(self) -> list[Operation]:
+        """The whole patch that is expected, the operation that records it among it."""
+        if "patch" not in self.told or self.profile is None:
+            return []
+        operations: list[Operation] = list(self.told["patch"])
+        if not self.told.get("recorded"):
+            operations.append(self._recording(self.profile))
+        return operations
+
+    def _recording(self, profile: Profile) -> Operation:
+        record = {"profile": profile.name, "hash": profile.hash, **self.told.get("record", {})}
+        text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+        if self.pod["metadata"].get("annotations"):
+            path = "/metadata/annotations/podfacts.dev~1injected"
+            return Operation(op="add", path=path, value=text)
+        return Operation(op="add", path="/metadata/annotations", value={"podfacts.dev/injected": text})
+
+    @property
+    def kept(self) -> list[str]:
+        """What the author has already."""
+        return list(self.told.get("record", {}).get("kept", self.told.get("kept", [])))
+
+    @property
+    def skipped(self) -> list[str]:
+        """What was left out."""
+        return list(self.told.get("record", {}).get("skipped", self.told.get("skipped", [])))
+
+    @property
+    def warnings(self) -> list[str]:
+        """All that is said, in order."""
+        kept = [f"kept: {each}" for each in self.kept]
+        skipped = [f"skipped: {each}" for each in self.skipped]
+        return [*kept, *skipped, *self.told.get("warnings", [])]
+
+
+def _read(path: Path) -> list[Case]:
+    cases = []
+    for told in yaml.safe_load(path.read_text()):
+        if unknown := set(told) - KEYS:
+            raise ValueError(f"{path.name}: {told['case']}: unknown keys {unknown}")
+        case = Case(f"{path.stem}: {told['case']}", told["pod"], told)
+        digest = case.profile.hash if case.profile else ""
+        pod = json.loads(json.dumps(case.pod).replace("HASH", digest))
+        cases.append(Case(case.name, pod, told))
+    return cases
+
+
+CASES: list[Case] = [
+    case for path in sorted(FOLDER.glob("*.yaml")) if path.name != "profiles.yaml" for case in _read(path)
+]

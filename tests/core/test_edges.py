@@ -1,0 +1,139 @@
+"""Sharp edges that no small YAML case can hold: sizes, and shapes that only a file can have."""
+
+import json
+from typing import Any
+
+import pytest
+
+from podfacts.injection import ANNOTATIONS_LIMIT, inject
+from podfacts.patch import apply, below, pointer, segments
+from podfacts.refusal import Refused
+from tests.case import PROFILES
+
+
+def pod(profile: str = "name-env", **metadata: Any) -> dict[str, Any]:
+    labels = {"podfacts.dev/inject": profile}
+    return {
+        "metadata": {"name": "web", "labels": labels, **metadata},
+        "spec": {"containers": [{"name": "main", "image": "app"}]},
+    }
+
+
+def test_no_record_where_annotations_would_pass_256_kib() -> None:
+    full = pod(annotations={"a": "x" * (ANNOTATIONS_LIMIT - 40)})
+    done = inject(full, PROFILES)
+    assert [each["path"] for each in done.patch] == ["/spec/containers/0/env"]
+    assert done.warnings == (
+        "no room for the annotation podfacts.dev/injected: annotations may hold 256 KiB together",
+    )
+
+
+def test_the_record_may_fill_the_last_byte() -> None:
+    record = json.dumps({"profile": "name-env", "hash": PROFILES["name-env"].hash}, separators=(",", ":"))
+    room = ANNOTATIONS_LIMIT - len("podfacts.dev/injected") - len(record) - 1
+    assert len(inject(pod(annotations={"a": "x" * room}), PROFILES).patch) == 2
+    assert len(inject(pod(annotations={"a": "x" * (room + 1)}), PROFILES).patch) == 1
+
+
+def test_a_value_too_long_for_execve_travels_as_a_file_only() -> None:
+    long = pod("app-both", annotations={"Example.com/Team": "x" * (131_071 - len("TEAM=") - 0)})
+    done = inject(long, PROFILES)
+    assert [each["name"] for each in done.patch[0]["value"]] == ["APP"]
+    assert done.skipped == ("env TEAM: the value is too long for an environment variable",)
+    assert "team" in str(done.patch[-2]["value"])
+    assert inject(apply(long, done.patch), PROFILES).patch == ()
+
+
+def test_the_longest_value_that_execve_takes_is_env() -> None:
+    fits = pod("app-both", annotations={"Example.com/Team": "x" * (131_071 - len("TEAM=") - 1)})
+    assert [each["name"] for each in inject(fits, PROFILES).patch[0]["value"]] == ["APP", "TEAM"]
+
+
+@pytest.mark.parametrize("limit", ["0", 0, "0m", "0.0", "0e3", "0Ki", None])
+def test_a_limit_of_zero_is_unset(limit: object) -> None:
+    unlimited = pod("cpu-limit-both")
+    unlimited["spec"]["containers"][0]["resources"] = {"limits": {"cpu": limit}}
+    assert inject(unlimited, PROFILES).warnings == (
+        "main: limits.cpu unset: the fact shows the node's allocatable",
+    )
+
+
+@pytest.mark.parametrize("limit", ["1", 1, "1m", "0.5", "10", "1e-3", 0.5])
+def test_a_limit_is_set(limit: object) -> None:
+    limited = pod("cpu-limit-both")
+    limited["spec"]["containers"][0]["resources"] = {"limits": {"cpu": limit}}
+    assert inject(limited, PROFILES).warnings == ()
+
+
+def test_huge_pages_have_no_allocatable_to_fall_back_to() -> None:
+    warnings = inject(pod("everything"), PROFILES).warnings
+    assert warnings == (
+        "main: limits.cpu, limits.memory, limits.ephemeral-storage unset: the fact shows the node's allocatable",
+    )
+
+
+SHAPES: list[tuple[str, Any, str]] = [
+    ("/metadata", [], "metadata: must be an object, not a list"),
+    ("/metadata/labels/podfacts.dev~1inject", True, "metadata.labels[podfacts.dev/inject]: must be a string, not a boolean: write it in double quotes"),
+    ("/metadata/annotations", {"a": 1}, "metadata.annotations.a: must be a string, not a number: write it in double quotes"),
+    ("/spec", "x", "spec: must be an object, not a string"),
+    ("/spec/containers", {}, "spec.containers: must be a list, not an object"),
+    ("/spec/containers/0", "x", "spec.containers[0]: must be an object, not a string"),
+    ("/spec/containers/0", {}, "spec.containers[0].name: a container needs a name"),
+    ("/spec/containers/0/name", 7, "spec.containers[0].name: must be a string, not a number: write it in double quotes"),
+    ("/spec/containers/0/env", {"A": "b"}, "spec.containers[0].env: must be a list, not an object"),
+    ("/spec/containers/0/env", ["A"], "spec.containers[0].env[0]: must be an object, not a string"),
+    ("/spec/containers/0/env", [{"value": "x"}], "spec.containers[0].env[0].name: an env entry needs a name"),
+    ("/spec/containers/0/envFrom", "x", "spec.containers[0].envFrom: must be a list, not a string"),
+    ("/spec/containers/0/resources", [], "spec.containers[0].resources: must be an object, not a list"),
+    ("/spec/containers/0/volumeMounts", ["x"], "spec.containers[0].volumeMounts[0]: must be an object, not a string"),
+    ("/spec/containers/0/volumeMounts", [{"mountPath": 1}], "spec.containers[0].volumeMounts[0].mountPath: must be a string, not a number: write it in double quotes"),
+    ("/spec/volumes", {"a": 1}, "spec.volumes: must be a list, not an object"),
+    ("/spec/initContainers", [[]], "spec.initContainers[0]: must be an object, not a list"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("where", "what", "sentence"), SHAPES, ids=[each[2] for each in SHAPES])
+def test_a_shape_that_only_a_file_can_have_is_refused(where: str, what: Any, sentence: str) -> None:
+    wrong = apply(
+        pod("everything"),
+        [
+            {
+                "op": "add" if "containers/0" not in where or where.count("/") > 3 else "replace",
+                "path": where,
+                "value": what,
+            }
+        ],
+    )
+    with pytest.raises(Refused) as refused:
+        inject(wrong, PROFILES)
+    assert str(refused.value) == sentence
+
+
+def test_pointers_escape_the_tilde_first() -> None:
+    assert pointer("a/b", "c~d", 3) == "/a~1b/c~0d/3"
+    assert segments("/a~1b/c~0d/3/~01") == ["a/b", "c~d", "3", "~1"]
+    assert segments("") == []
+    with pytest.raises(ValueError, match="starts with"):
+        segments("a")
+
+
+def test_a_patch_moves_below_a_prefix() -> None:
+    moved = below(("items", 0, "spec/x"), [{"op": "add", "path": "/a", "value": 1}])
+    assert moved == ({"op": "add", "path": "/items/0/spec~1x/a", "value": 1},)
+
+
+@pytest.mark.parametrize(
+    ("op", "path"),
+    [
+        ("add", "/a/b"),
+        ("replace", "/x"),
+        ("add", "/list/3"),
+        ("replace", "/list/2"),
+        ("add", "/list/-1"),
+        ("add", "/text/a"),
+    ],
+)
+def test_an_operation_without_a_place_is_an_error_as_in_the_api_server(op: Any, path: str) -> None:
+    with pytest.raises(ValueError, match=op):
+        apply({"list": [1, 2], "text": "x"}, [{"op": op, "path": path, "value": 0}])

@@ -1,0 +1,150 @@
+"""A profile is refused whole, with a sentence that says what to write."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from podfacts.profile import DEFAULT, parse_profile
+from podfacts.refusal import Refused
+from tests.case import PROFILES
+
+
+def profile(*facts: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "podfacts.dev/v1alpha1",
+        "kind": "Profile",
+        "metadata": {"name": "p"},
+        "spec": {"facts": list(facts), **spec},
+    }
+
+
+GOOD = {"name": "pod-name", "field": "metadata.name"}
+FACTS: list[tuple[dict[str, Any], str]] = [
+    ({"field": "metadata.name"}, "spec.facts[0]: needs the key name"),
+    ({"name": "Pod_Name", "field": "metadata.name"}, "spec.facts[0].name: must be lower case words joined by '-', at most 63 characters: cpu-limit"),
+    ({"name": "x" * 64, "field": "metadata.name"}, "spec.facts[0].name: must be lower case words joined by '-', at most 63 characters: cpu-limit"),
+    ({"name": "x"}, "spec.facts[0]: needs exactly one source: one of field, resource, label, annotation"),
+    ({"name": "x", "field": "metadata.name", "label": "a"}, "spec.facts[0]: needs exactly one source: one of field, resource, label, annotation"),
+    ({"name": "x", "fieldd": "metadata.name"}, "spec.facts[0].fieldd: is not known here: write name, field, resource, label, annotation, divisor, env, file"),
+    ({"name": "x", "field": "spec.hostname"}, "spec.facts[0].field: must be one of metadata.annotations, metadata.labels, metadata.name, metadata.namespace, metadata.uid, spec.nodeName, spec.serviceAccountName, status.hostIP, status.hostIPs, status.podIP, status.podIPs, metadata.labels['KEY'] or metadata.annotations['KEY']"),
+    ({"name": "x", "field": 'metadata.labels["a"]'}, "spec.facts[0].field: must be one of metadata.annotations"),
+    ({"name": "x", "label": "-a"}, "spec.facts[0].label: '-a' is no label or annotation key: write it as example.com/team"),
+    ({"name": "x", "label": "Example.com/a"}, "spec.facts[0].label: 'Example.com/a' is no label or annotation key: write it as example.com/team"),
+    ({"name": "x", "label": ""}, "spec.facts[0].label: must be a string, not empty"),
+    ({"name": "x", "field": "metadata.labels", "env": "LABELS"}, "spec.facts[0].env: the Downward API cannot carry this source as env: remove the key"),
+    ({"name": "x", "field": "status.podIP", "file": "ip"}, "spec.facts[0].file: the Downward API cannot carry this source as file: remove the key"),
+    ({"name": "x", "field": "metadata.name", "env": "1A"}, "spec.facts[0].env: must be letters, digits and '_', not starting with a digit: POD_NAME"),
+    ({"name": "x", "field": "metadata.name", "env": "A-B"}, "spec.facts[0].env: must be letters, digits and '_', not starting with a digit: POD_NAME"),
+    ({"name": "x", "field": "metadata.name", "env": None}, "spec.facts[0].env: must be a string"),
+    ({"name": "x", "field": "metadata.name", "file": "../x"}, "spec.facts[0].file: must be a relative path of letters, digits, '-', '_' and '.': zone"),
+    ({"name": "x", "field": "metadata.name", "file": "/x"}, "spec.facts[0].file: must be a relative path of letters, digits, '-', '_' and '.': zone"),
+    ({"name": "x", "field": "metadata.name", "file": "containers/main/x"}, "spec.facts[0].file: containers/ is kept for per-container facts"),
+    ({"name": "x", "resource": "limits.nvidia.com/gpu"}, "spec.facts[0].resource: must be limits. or requests. with cpu, memory, ephemeral-storage or hugepages-<size>: the Downward API carries no other resource"),
+    ({"name": "x", "resource": "cpu"}, "spec.facts[0].resource: must be limits. or requests. with cpu"),
+    ({"name": "x", "resource": "limits.cpu", "divisor": "1k"}, "spec.facts[0].divisor: must be one of 1, 1m for cpu"),
+    ({"name": "x", "resource": "limits.memory", "divisor": "1m"}, "spec.facts[0].divisor: must be one of 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei for memory"),
+    ({"name": "x", "resource": "limits.cpu", "divisor": True}, "spec.facts[0].divisor: must be one of 1, 1m for cpu"),
+    ({"name": "x", "field": "metadata.name", "divisor": "1"}, "spec.facts[0].divisor: goes with resource only"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fact", "sentence"), FACTS, ids=[str(each[0]) for each in FACTS])
+def test_a_wrong_fact(fact: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(Refused) as refused:
+        parse_profile(profile(fact))
+    assert str(refused.value).startswith(sentence)
+
+
+CLASHES: list[tuple[list[dict[str, Any]], str]] = [
+    ([GOOD, GOOD], "spec.facts[1]: name pod-name is taken by the fact pod-name"),
+    ([GOOD, {"name": "x", "field": "metadata.uid", "env": "POD_NAME"}], "spec.facts[1]: env POD_NAME is taken by the fact pod-name"),
+    ([GOOD, {"name": "x", "field": "metadata.uid", "file": "pod-name"}], "spec.facts[1]: file pod-name is taken by the fact pod-name"),
+    ([GOOD, {"name": "x", "field": "metadata.uid", "file": "pod-name/x"}], "spec.facts: pod-name/x needs a folder where a file of that name stands"),
+    ([{"name": "a", "resource": "limits.cpu"}, {"name": "b", "resource": "limits.cpu", "file": "a/b"}], "spec.facts: a/b needs a folder where a file of that name stands"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("facts", "sentence"), CLASHES, ids=[each[1] for each in CLASHES])
+def test_facts_that_clash(facts: list[dict[str, Any]], sentence: str) -> None:
+    with pytest.raises(Refused) as refused:
+        parse_profile(profile(*facts))
+    assert str(refused.value) == sentence
+
+
+def test_a_file_of_the_pod_and_one_of_a_container_do_not_clash() -> None:
+    both = profile(
+        {"name": "a", "field": "metadata.uid"}, {"name": "b", "resource": "limits.cpu", "file": "a"}
+    )
+    assert [fact.file for fact in parse_profile(both).facts] == ["a", "a"]
+
+
+SPECS: list[tuple[Any, str]] = [
+    ([], "must be an object"),
+    ({}, "needs the key apiVersion"),
+    (profile() | {"kind": "Pod"}, "kind: must be kind Profile of apiVersion podfacts.dev/v1alpha1"),
+    (profile() | {"extra": 1}, "extra: is not known here: write apiVersion, kind, metadata, spec, status"),
+    (profile() | {"metadata": {"name": "true"}}, "metadata.name: must be usable as a label value"),
+    (profile() | {"metadata": {"name": "x" * 64}}, "metadata.name: must be usable as a label value"),
+    (profile() | {"metadata": {}}, "metadata: needs the key name"),
+    (profile(), "spec.facts: must be a list of at least one fact"),
+    (profile() | {"spec": {"facts": {}}}, "spec.facts: must be a list of at least one fact"),
+    (profile("x"), "spec.facts[0]: must be an object"),  # type: ignore[arg-type]
+    (profile(GOOD, volume={"mountPath": "etc"}), "spec.volume.mountPath: must be an absolute path such as /etc/downward, not 'etc'"),
+    (profile(GOOD, volume={"path": "/etc"}), "spec.volume.path: is not known here: write mountPath"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("tree", "sentence"), SPECS, ids=[each[1] for each in SPECS])
+def test_a_wrong_profile(tree: Any, sentence: str) -> None:
+    before = copy.deepcopy(tree)
+    with pytest.raises(Refused) as refused:
+        parse_profile(tree)
+    assert str(refused.value).startswith(sentence)
+    assert tree == before
+
+
+def test_metadata_as_the_api_server_shows_it_is_fine() -> None:
+    tree = profile(GOOD)
+    tree["metadata"] |= {"uid": "u", "resourceVersion": "1", "managedFields": []}
+    assert parse_profile(tree).name == "p"
+
+
+def test_the_built_in_profile_is_the_contract() -> None:
+    assert [each["name"] for each in DEFAULT.env] == [
+        "POD_NAME",
+        "POD_NAMESPACE",
+        "POD_UID",
+        "POD_IP",
+        "NODE_NAME",
+        "HOST_IP",
+        "SERVICE_ACCOUNT",
+        "CONTAINER_CPU_REQUEST_MILLICORES",
+        "CONTAINER_CPU_LIMIT_MILLICORES",
+        "CONTAINER_MEMORY_REQUEST_KIBIBYTES",
+        "CONTAINER_MEMORY_LIMIT_KIBIBYTES",
+    ]
+    assert DEFAULT.mount_path == "/etc/downward"
+    assert [fact.file for fact in DEFAULT.container_facts] == [
+        "cpu-request",
+        "cpu-limit",
+        "memory-request",
+        "memory-limit",
+    ]
+
+
+def test_the_hash_follows_what_the_profile_does() -> None:
+    assert len({each.hash for each in PROFILES.values()}) == len(PROFILES)
+    assert parse_profile(profile(GOOD)).hash == parse_profile(profile(dict(reversed(GOOD.items())))).hash
+    moved = parse_profile(profile(GOOD, volume={"mountPath": "/x"}))
+    assert moved.hash != parse_profile(profile(GOOD)).hash
+
+
+def test_a_divisor_may_be_a_number() -> None:
+    fact = parse_profile(profile({"name": "x", "resource": "limits.cpu", "divisor": 1})).facts[0]
+    assert fact.source == {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "1"}}
+
+
+def test_an_empty_name_keeps_a_fact_off_a_way() -> None:
+    fact = parse_profile(profile(GOOD | {"env": ""})).facts[0]
+    assert (fact.env, fact.file) == (None, "pod-name")

@@ -1,0 +1,77 @@
+"""What holds for every pod: nothing of the author's is lost, and twice is once."""
+
+import copy
+import json
+from typing import Any
+
+import jsonpatch
+from hypothesis import given, settings
+
+from podfacts.injection import inject
+from podfacts.patch import apply
+from tests.case import PROFILES
+from tests.pods import pods
+
+PODS = pods(("true", "everything", "app-both", "labels-file", "cpu-limit-both"))
+
+
+def within(part: Any, whole: Any, replaced: frozenset[str] = frozenset()) -> bool:
+    """Whether ``part`` is in ``whole``: objects by key, lists in order; env of the ``replaced`` names may differ."""
+    if isinstance(part, dict) and isinstance(whole, dict):
+        return all(key in whole and within(part[key], whole[key], replaced) for key in part)
+    if isinstance(part, list) and isinstance(whole, list):
+        rest = iter(whole)
+        return all(
+            any(
+                within(item, other, replaced)
+                or (isinstance(item, dict) and item.get("name") in replaced and other["name"] == item["name"])
+                for other in rest
+            )
+            for item in part
+        )
+    return bool(part == whole)
+
+
+def without_record(pod: dict[str, Any]) -> dict[str, Any]:
+    stripped = copy.deepcopy(pod)
+    stripped["metadata"].get("annotations", {}).pop("podfacts.dev/injected", None)
+    return stripped
+
+
+@settings(max_examples=400, deadline=None)
+@given(PODS)
+def test_a_second_pass_changes_nothing(pod: dict[str, Any]) -> None:
+    once = apply(pod, inject(pod, PROFILES).patch)
+    again = inject(once, PROFILES)
+    assert again.patch == ()
+    assert apply(once, again.patch) == once
+
+
+@settings(max_examples=400, deadline=None)
+@given(PODS)
+def test_what_the_author_wrote_is_in_the_result(pod: dict[str, Any]) -> None:
+    before = copy.deepcopy(pod)
+    after = apply(pod, inject(pod, PROFILES).patch)
+    assert pod == before
+    annotations = pod["metadata"].get("annotations", {})
+    replaced = frozenset(annotations.get("podfacts.dev/overwrite", "").split(","))
+    assert within(without_record(before), after, replaced)
+
+
+@settings(max_examples=400, deadline=None)
+@given(PODS)
+def test_the_patch_means_what_the_library_makes_of_it(pod: dict[str, Any]) -> None:
+    patch = inject(pod, PROFILES).patch
+    assert apply(pod, patch) == jsonpatch.apply_patch(json.loads(json.dumps(pod)), list(patch))
+
+
+@settings(max_examples=400, deadline=None)
+@given(PODS)
+def test_no_path_is_mounted_twice(pod: dict[str, Any]) -> None:
+    after = apply(pod, inject(pod, PROFILES).patch)
+    for kind in ("containers", "initContainers"):
+        for container in after["spec"].get(kind, []):
+            paths = [mount["mountPath"] for mount in container.get("volumeMounts", [])]
+            assert len(paths) == len(set(paths))
+    names = [volume["name"] for volume in after["spec"].get("volumes", [])]
+    assert len(names) == len(set(names))

@@ -1,0 +1,108 @@
+"""Random pods that the API server accepts, with all the conflicts we can think of in them."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+NAMES = st.sampled_from(["main", "side", "setup", "proxy", "a", "z9"])
+ENV_NAMES = st.sampled_from(["POD_NAME", "POD_IP", "NODE_NAME", "APP", "TEAM", "CPU_LIMIT", "HOME", "X.y-z"])
+FIELDS = st.sampled_from(
+    [
+        "metadata.name",
+        "metadata.uid",
+        "spec.nodeName",
+        "status.podIP",
+        "metadata.labels['app']",
+        "status.hostIPs",
+    ]
+)
+PATHS = st.sampled_from(
+    ["/etc/downward", "/etc/downward/x", "/etc", "/etc//downward", "/data", "/etc/facts", "/"]
+)
+QUANTITIES = {
+    "cpu": st.sampled_from(["1", "250m", "0", "1500m", "0.5"]),
+    "memory": st.sampled_from(["64Mi", "1Gi", "0", "128974848", "129e6"]),
+    "ephemeral-storage": st.sampled_from(["1Gi", "10M"]),
+}
+
+env_values: st.SearchStrategy[dict[str, Any]] = st.one_of(
+    st.sampled_from(["", "mine", "$(POD_NAME)", "$$(X)", "ünï"]).map(lambda value: {"value": value}),
+    FIELDS.map(lambda field: {"valueFrom": {"fieldRef": {"fieldPath": field}}}),
+    st.just({"valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "1m"}}}),
+    st.just({"valueFrom": {"configMapKeyRef": {"name": "c", "key": "k", "optional": True}}}),
+)
+env = st.lists(st.builds(lambda name, value: {"name": name, **value}, ENV_NAMES, env_values), max_size=4)
+
+volume_sources: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+    [
+        {"emptyDir": {}},
+        {"configMap": {"name": "c", "optional": True}},
+        {"downwardAPI": {}},
+        {"downwardAPI": {"items": [{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}]}},
+        {"downwardAPI": {"items": [{"path": "labels", "fieldRef": {"fieldPath": "metadata.name"}}]}},
+        {
+            "downwardAPI": {
+                "defaultMode": 256,
+                "items": [{"path": "x", "fieldRef": {"fieldPath": "metadata.uid"}}],
+            }
+        },
+    ]
+)
+
+
+@st.composite
+def containers(draw: st.DrawFn, name: str, volumes: list[str], *, init: bool) -> dict[str, Any]:
+    """One container that fits the pod's volumes."""
+    container: dict[str, Any] = {"name": name, "image": "app"}
+    if draw(st.booleans()):
+        container["env"] = draw(env)
+    if draw(st.booleans()) and volumes:
+        paths = draw(st.lists(PATHS, unique=True, max_size=2))
+        container["volumeMounts"] = [
+            {"name": draw(st.sampled_from(volumes)), "mountPath": path} for path in paths
+        ]
+    if draw(st.booleans()):
+        resources: list[str] = draw(st.lists(st.sampled_from(sorted(QUANTITIES)), unique=True))
+        container["resources"] = {"limits": {each: draw(QUANTITIES[each]) for each in resources}}
+    if draw(st.booleans()):
+        container["envFrom"] = [{"prefix": draw(st.sampled_from(["", "POD_"])), "secretRef": {"name": "s"}}]
+    if init and draw(st.booleans()):
+        container["restartPolicy"] = "Always"
+    return container
+
+
+ANNOTATIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "podfacts.dev/containers": st.sampled_from(["main", "main,side", "nobody", "setup , a"]),
+        "podfacts.dev/skip-containers": st.sampled_from(["main", "side,z9", "nobody"]),
+        "podfacts.dev/mount-path": st.sampled_from(["/etc/facts", "/run/x", "/data", "/etc/downward/"]),
+        "podfacts.dev/overwrite": st.sampled_from(["POD_NAME", "POD_NAME,APP,CPU_LIMIT", "HOME"]),
+        "podfacts.dev/injected": st.sampled_from(["", "forged", "{}"]),
+        "podfacts.dev/unknown": st.just("x"),
+        "example.com/team": st.text(max_size=20),
+    },
+)
+
+
+@st.composite
+def pods(draw: st.DrawFn, profiles: tuple[str, ...]) -> dict[str, Any]:
+    """One opted-in pod; its name is left for the caller to set."""
+    names: list[str] = draw(st.lists(NAMES, unique=True, min_size=1, max_size=5))
+    regular = draw(st.integers(1, len(names)))
+    volumes = draw(st.lists(st.sampled_from(["podfacts", "data", "more"]), unique=True, max_size=3))
+    spec: dict[str, Any] = {
+        "containers": [draw(containers(name, volumes, init=False)) for name in names[:regular]]
+    }
+    if names[regular:]:
+        spec["initContainers"] = [draw(containers(name, volumes, init=True)) for name in names[regular:]]
+    if draw(st.booleans()) or volumes:
+        spec["volumes"] = [{"name": name, **draw(volume_sources)} for name in volumes]
+    labels = {
+        "podfacts.dev/inject": draw(st.sampled_from(profiles)),
+        "app": draw(st.sampled_from(["web", ""])),
+    }
+    metadata: dict[str, Any] = {"name": "random", "labels": labels}
+    if draw(st.booleans()):
+        metadata["annotations"] = draw(ANNOTATIONS)
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
