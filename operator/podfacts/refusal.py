@@ -33,3 +33,7 @@ def place(path: Sequence[Segment]) -> str:
         else:
             text += f".{segment}" if text else segment
     return text
+
+
+class BadInput(ValueError):  # noqa: N818 - the sentence is the name
+    """What was given cannot be used: ``file:line: reason``, one a line, as the command line prints it."""

@@ -1,0 +1,145 @@
+"""The command line: what was typed becomes arguments of one function, what comes back becomes output and an exit code.
+
+Exit codes: 0 fine; 1 a negative answer; 2 bad usage, bad input or no cluster, with one clear line on stderr and never
+a traceback. Each command imports what it needs when it runs: ``podfacts inject`` never loads a Kubernetes client.
+"""
+
+import asyncio
+import re
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+import click
+
+from podfacts import __version__
+from podfacts.refusal import BadInput
+
+BAD_INPUT = 2
+Level = Literal["debug", "info", "warning", "error"]
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class Duration(click.ParamType[timedelta]):
+    """A length of time as Kubernetes users write it: ``90s``, ``10m``, ``24h``, ``365d``."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        """The duration, or a usage error that says how to write one."""
+        if isinstance(value, timedelta):
+            return value
+        match = re.fullmatch(r"(\d+)([smhd])", str(value))
+        if not match or int(match[1]) == 0:
+            self.fail(f"{value!r} is no duration: write a number with s, m, h or d, such as 24h", param, ctx)
+        return timedelta(**{UNITS[match[2]]: int(match[1])})
+
+
+def setting(*names: str, **attributes: Any) -> Callable[[Any], Any]:
+    """An option of a server, which the environment may set too, as ``PODFACTS_PORT``."""
+    variable = "PODFACTS_" + names[0].removeprefix("--").replace("-", "_").upper()
+    return click.option(*names, envvar=variable, show_envvar=True, show_default=True, **attributes)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="podfacts", message="%(prog)s %(version)s")
+def main() -> None:
+    """Tell a pod what it needs to know, without handing it credentials."""
+
+
+@main.command()
+@click.option(
+    "-f",
+    "--filename",
+    "sources",
+    multiple=True,
+    required=True,
+    metavar="FILE|DIR|-",
+    help="YAML or JSON file, folder (recursive), or - for stdin. May be given many times.",
+)
+@click.option(
+    "--profile",
+    "profile_files",
+    multiple=True,
+    metavar="FILE",
+    help="A Profile object in YAML, known by its metadata.name; one named default replaces the built-in one.",
+)
+@click.option(
+    "-o", "--output", type=click.Choice(["yaml", "json", "patch"]), default="yaml", show_default=True
+)
+def inject(
+    sources: tuple[str, ...], profile_files: tuple[str, ...], output: Literal["yaml", "json", "patch"]
+) -> None:
+    """Inject facts into manifests, as the webhook would. The result goes to stdout, warnings to stderr."""
+    from podfacts.offline import inject_sources  # noqa: PLC0415 - loaded by the command that needs it
+    from podfacts.profile_files import read_profiles  # noqa: PLC0415
+
+    try:
+        rendered = inject_sources(sources, read_profiles(profile_files), output, sys.stdin.buffer)
+    except BadInput as error:
+        _refuse(str(error))
+    for warning in rendered.warnings:
+        click.echo(warning, err=True)
+    # Bytes, not text: what was not changed goes out exactly as it came, line ends included.
+    sys.stdout.buffer.write(rendered.text.encode())
+
+
+@main.command()
+@setting("--port", type=click.IntRange(0, 65535), default=10250, help="HTTPS port of the admission server.")
+@setting("--probe-port", type=click.IntRange(0, 65535), default=8080, help="Port of /healthz, /readyz, /metrics.")
+@setting(
+    "--certificates",
+    type=click.Path(path_type=Path),
+    default=Path("/etc/podfacts/certificates"),
+    help="Folder with ca.crt and ca.key (a leaf is signed in memory) or tls.crt and tls.key (served as they are).",
+)
+@setting(
+    "--dns-name",
+    "dns_names",
+    multiple=True,
+    default=("podfacts-webhook.podfacts-system.svc",),
+    help="Name the leaf is valid for. May be given many times.",
+)
+@setting("--leaf-lifetime", type=Duration(), default="24h", help="How long a leaf lives; renewed at 2/3.")
+@setting("--drain", type=Duration(), default="10s", help="How long to go on serving after SIGTERM.")
+@setting("--tls-min", type=click.Choice(["1.3", "1.2"]), default="1.3", help="Lowest TLS version.")
+@setting("--profile", "profile_files", multiple=True, metavar="FILE", help="A Profile object in YAML.")
+@setting("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
+def webhook(profile_files: tuple[str, ...], log_level: Level, **options: Any) -> None:
+    """Serve the mutating admission webhook."""
+    from podfacts import logs, webhook  # noqa: PLC0415
+    from podfacts.profile_files import read_profiles  # noqa: PLC0415
+
+    logs.configure(level=log_level)
+    try:
+        profiles = read_profiles(profile_files)
+    except BadInput as error:
+        _refuse(str(error))
+    sys.exit(webhook.serve(webhook.Settings(profiles=profiles, **options)))
+
+
+@main.command()
+@setting("--namespace", default="podfacts-system", help="Namespace of the Secret and the Lease.")
+@setting("--probe-port", type=click.IntRange(0, 65535), default=8080, help="Port of /healthz, /readyz, /metrics.")
+@setting("--secret", default="podfacts-ca", help="Secret that holds the CA.")
+@setting("--webhook-configuration", default="podfacts", help="MutatingWebhookConfiguration to keep the CA of.")
+@setting("--lease", default="podfacts-controller", help="Lease by which one replica becomes the active one.")
+@setting("--ca-lifetime", type=Duration(), default="365d", help="How long a CA lives; replaced at 2/3.")
+@setting("--leaf-lifetime", type=Duration(), default="24h", help="As the webhook has it.")
+@setting("--settle", type=Duration(), default="60s", help="How long a new CA is trusted before it signs.")
+@setting("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
+def controller(log_level: Level, **options: Any) -> None:
+    """Keep the webhook's CA: its Secret, and the caBundle of the webhook configuration."""
+    from podfacts import controller, logs  # noqa: PLC0415
+
+    logs.configure(level=log_level)
+    sys.exit(asyncio.run(controller.run(controller.Settings(**options))))
+
+
+def _refuse(message: str) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(BAD_INPUT)
