@@ -1,0 +1,177 @@
+"""The binaries come from Go modules that this repository pins: the versions are in go.mod, their hashes in go.sum.
+
+A build lands in the cache under a name made of the version and of a hash of those files, and only when it is complete
+(one rename), so a warm start asks for no Go at all. Binaries that are already on the machine are taken instead of built
+when their own word for their version is the same minor.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.cluster import folders
+from tests.cluster.errors import ClusterError
+from tests.cluster.progress import Say, elapsed, ticking
+
+HERE = Path(__file__).parent
+KUBERNETES = HERE / "kubernetes"
+COREDNS = HERE / "coredns"
+
+# name: (Go package, arguments that print its version)
+KUBERNETES_TOOLS = {
+    "etcd": ("go.etcd.io/etcd/server/v3", ("--version",)),
+    "kube-apiserver": ("k8s.io/kubernetes/cmd/kube-apiserver", ("--version",)),
+    "kube-controller-manager": ("k8s.io/kubernetes/cmd/kube-controller-manager", ("--version",)),
+    "kube-scheduler": ("k8s.io/kubernetes/cmd/kube-scheduler", ("--version",)),
+    "kubelet": ("k8s.io/kubernetes/cmd/kubelet", ("--version",)),
+    "kube-proxy": ("k8s.io/kubernetes/cmd/kube-proxy", ("--version",)),
+    "kubectl": ("k8s.io/kubernetes/cmd/kubectl", ("version", "--client")),
+}
+NAMES = (*KUBERNETES_TOOLS, "coredns")
+
+
+def pinned(module: str, folder: Path = KUBERNETES) -> str:
+    """Return the version that go.mod requires, such as v1.36.3."""
+    found = re.search(rf"^\s*{re.escape(module)} (v\S+)", (folder / "go.mod").read_text(), re.MULTILINE)
+    if not found:
+        raise ClusterError(f"{folder / 'go.mod'} does not require {module}")
+    return found[1]
+
+
+def key() -> str:
+    """Return the name of this build: Kubernetes' version and a hash of everything that decides the binaries."""
+    inputs = [folder / name for folder in (KUBERNETES, COREDNS) for name in ("go.mod", "go.sum")]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in (*inputs, COREDNS / "main.go")))
+    return f"{pinned('k8s.io/kubernetes')}-{digest.hexdigest()[:12]}"
+
+
+def binaries(say: Say) -> Path:
+    """Return the folder that holds every binary, building what is missing."""
+    folder = folders.binaries() / key()
+    if complete(folder):
+        return folder
+    with _lock(folders.binaries(), say):
+        if not complete(folder):  # another run may have built it while this one waited
+            _make(folder, say)
+    return folder
+
+
+def complete(folder: Path) -> bool:
+    """Tell whether every binary is there (one that was only linked may have gone since)."""
+    return all(os.access(folder / name, os.X_OK) for name in NAMES)
+
+
+def prune(say: Say) -> None:
+    """Remove the binaries of every other version, and a build that was cut short."""
+    folder = folders.binaries()
+    with _lock(folder, say):
+        for old in sorted(folder.iterdir()):
+            if old.is_dir() and old.name != key():
+                shutil.rmtree(old)
+                say(f"removed {old}")
+
+
+@contextmanager
+def _lock(folder: Path, say: Say) -> Iterator[None]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = (folder / "lock").open("w")
+    except OSError as error:
+        raise ClusterError(
+            f"cannot write to {folder}: {error.strerror}; set PODFACTS_CACHE to a folder of yours"
+        ) from error
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another run that is building the binaries")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _make(folder: Path, say: Say) -> None:
+    check_go()
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    for name in KUBERNETES_TOOLS:
+        if found := installed(name):
+            (partial / name).symlink_to(found)
+            say(f"using {found}")
+    missing = [name for name in KUBERNETES_TOOLS if not (partial / name).is_symlink()]
+    version = pinned("k8s.io/kubernetes")
+    say(f"building Kubernetes {version}, etcd and CoreDNS: usually 5 to 10 minutes on 2 cores, once")
+    start = time.monotonic()
+    if missing:
+        _install(KUBERNETES, [KUBERNETES_TOOLS[name][0] for name in missing], partial, _stamp(version), say)
+    if "etcd" in missing:
+        (partial / "server").rename(partial / "etcd")
+    _install(COREDNS, ["."], partial, "", say)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    say(f"built into {folder} in {elapsed(time.monotonic() - start).strip()}")
+
+
+def _stamp(version: str) -> str:
+    # Without it the server calls itself v0.0.0, and clients that read the version are lost.
+    major, minor, _ = version.removeprefix("v").split(".", 2)
+    values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+    return " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in values.items())
+
+
+def _install(module: Path, packages: list[str], target: Path, stamp: str, say: Say) -> None:
+    log = folders.binaries() / f"build-{module.name}.log"
+    environment = {**os.environ, "GOBIN": str(target), "CGO_ENABLED": "0", "GOWORK": "off"}
+    argv = ["go", "install", "-v", "-trimpath", "-ldflags", f"-s -w {stamp}".strip(), *packages]
+
+    def status() -> str:
+        lines = log.read_text(errors="replace").splitlines()
+        return f"building {module.name}: {sum(not line.startswith('go: ') for line in lines)} packages so far"
+
+    with log.open("w") as output, ticking(say, status):
+        done = subprocess.run(argv, cwd=module, env=environment, stdout=output, stderr=output, check=False)
+    if done.returncode:
+        raise ClusterError(
+            f"the build failed: {(log.read_text().splitlines() or ['no output'])[-1]} (all of it: {log})"
+        )
+
+
+def check_go() -> None:
+    """Raise when there is no Go that can build Kubernetes."""
+    needed = re.search(r"^go (\d+)\.(\d+)", (KUBERNETES / "go.mod").read_text(), re.MULTILINE)
+    assert needed
+    advice = f"building Kubernetes needs Go {needed[1]}.{needed[2]} or newer (a distribution's own is often too old)"
+    if not shutil.which("go"):
+        raise ClusterError(f"{advice}: no go in PATH")
+    # In the module's folder, so that a Go that fetches the toolchain it needs by itself (GOTOOLCHAIN=auto) may do so.
+    said = subprocess.run(["go", "version"], cwd=KUBERNETES, capture_output=True, text=True, check=False)
+    have = re.search(r"go(\d+)\.(\d+)", said.stdout)
+    if said.returncode or not have or (int(have[1]), int(have[2])) < (int(needed[1]), int(needed[2])):
+        raise ClusterError(f"{advice}: {(said.stderr or said.stdout).strip().splitlines()[0]}")
+
+
+def installed(name: str) -> Path | None:
+    """Return a binary that is already on the machine and says it is the same minor version."""
+    module = "go.etcd.io/etcd/server/v3" if name == "etcd" else "k8s.io/kubernetes"
+    minor = pinned(module).rpartition(".")[0].removeprefix("v")
+    for folder in (os.environ.get("KUBEBUILDER_ASSETS", ""), *os.environ.get("PATH", "").split(os.pathsep)):
+        path = Path(folder, name)
+        if not folder or not path.is_file() or not os.access(path, os.X_OK):
+            continue
+        try:
+            said = subprocess.run(
+                [path, *KUBERNETES_TOOLS[name][1]], capture_output=True, text=True, timeout=20, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            continue
+        first = said.stdout.splitlines()[0] if said.stdout else ""
+        if not said.returncode and re.search(rf"\bv?{re.escape(minor)}\.\d", first):
+            return path.resolve()
+    return None
