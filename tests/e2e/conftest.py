@@ -56,14 +56,18 @@ def node(cluster: Cluster) -> Cluster:
 
 
 @pytest.fixture(scope="session")
-def namespaces(api: Api, cluster: Cluster) -> Iterator[dict[str, str]]:
+def namespaces(api: Api) -> Iterator[dict[str, str]]:
     """Two namespaces: ``hooked`` asks the webhook process, ``plain`` nobody."""
     suffix = f"{os.getpid()}"
     names = {door: f"{door}-{suffix}" for door in ("hooked", "plain")}
     for door, name in names.items():
         api.create("/api/v1/namespaces", {"metadata": {"name": name, "labels": {"podfacts.test/door": door}}})
     for name in names.values():
-        wait_for(lambda name=name: api.call("GET", f"/api/v1/namespaces/{name}/serviceaccounts/default").status == 200)
+        wait_for(
+            lambda name=name: (
+                api.call("GET", f"/api/v1/namespaces/{name}/serviceaccounts/default").status == 200
+            )
+        )
     yield names
     for name in names.values():
         api.call("DELETE", f"/api/v1/namespaces/{name}")

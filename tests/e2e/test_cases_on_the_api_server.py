@@ -32,7 +32,9 @@ def essence(pod: dict[str, Any]) -> dict[str, Any]:
     for key in ("uid", "creationTimestamp", "namespace", "managedFields"):
         metadata.pop(key, None)
     # The token volume has a random name.
-    token = next((each["name"] for each in pod["spec"]["volumes"] if each["name"].startswith("kube-api-access-")), "?")
+    token = next(
+        (each["name"] for each in pod["spec"]["volumes"] if each["name"].startswith("kube-api-access-")), "?"
+    )
     result: dict[str, Any] = json.loads(json.dumps(pod).replace(token, "kube-api-access"))
     return result
 
