@@ -1,0 +1,192 @@
+"""What a cluster admin installs: parsed, not read, so that a slip in a selector fails here."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import build, folders
+from tests.cluster.progress import quiet
+from tests.shipped import (
+    DEPLOY,
+    INSTALL,
+    INSTALLED,
+    NAMESPACE,
+    OPT_IN,
+    WEBHOOK,
+    Object,
+    by_kind,
+    container,
+    names,
+    parsed,
+    selected,
+)
+
+
+def rendered(folder: str) -> str:
+    """Return what the test cluster's kubectl makes of a folder, or the machine's where that one is not built."""
+    built = folders.binaries() / build.key() / "kubectl"
+    own = str(built) if os.access(built, os.X_OK) else shutil.which("kubectl")
+    kubectl = own or str(build.binaries(quiet) / "kubectl")
+    command = [kubectl, "kustomize", str(DEPLOY / folder)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_install_is_what_kustomize_renders() -> None:
+    assert INSTALL.read_text() == rendered("base"), "kubectl kustomize deploy/base > deploy/install.yaml"
+
+
+def test_everything_namespaced_is_in_our_namespace_and_the_namespace_comes_first() -> None:
+    cluster_wide = {"Namespace", "ClusterRole", "ClusterRoleBinding", "MutatingWebhookConfiguration"}
+    assert names(INSTALLED)[0] == ("Namespace", NAMESPACE)
+    assert {e["metadata"].get("namespace") for e in INSTALLED if e["kind"] not in cluster_wide} == {NAMESPACE}
+    assert names(INSTALLED)[-1] == ("MutatingWebhookConfiguration", "podfacts")
+
+
+def test_no_object_is_there_twice() -> None:
+    assert len(names(INSTALLED)) == len(set(names(INSTALLED)))
+
+
+def test_ignore_changes_the_failure_policy_and_nothing_else() -> None:
+    objects = parsed(rendered("overlays/ignore"))
+    [configuration] = by_kind(objects, "MutatingWebhookConfiguration").values()
+    assert configuration["webhooks"][0].pop("failurePolicy") == "Ignore"
+    configuration["webhooks"][0]["failurePolicy"] = "Fail"
+
+    def key(entry: Object) -> tuple[str, str]:
+        return entry["kind"], entry["metadata"]["name"]
+
+    assert sorted(objects, key=key) == sorted(INSTALLED, key=key)
+
+
+def test_cert_manager_takes_the_place_of_the_controller() -> None:
+    objects = parsed(rendered("overlays/cert-manager"))
+    made = {("Issuer", "podfacts-self-signed"), ("Issuer", "podfacts-ca")}
+    made |= {("Certificate", "podfacts-ca"), ("Certificate", "podfacts-webhook")}
+    gone = {
+        ("Deployment", "podfacts-controller"),
+        ("Lease", "podfacts-controller"),
+        ("NetworkPolicy", "podfacts-controller"),
+        ("PodDisruptionBudget", "podfacts-controller"),
+        ("Secret", "podfacts-ca"),
+        ("ServiceAccount", "podfacts-controller"),
+        *(
+            (kind, "podfacts-controller")
+            for kind in ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
+        ),
+    }
+    assert set(names(objects)) == set(names(INSTALLED)) - gone | made
+
+
+def test_cert_manager_makes_the_certificate_that_the_webhook_mounts_and_the_api_server_checks() -> None:
+    objects = parsed(rendered("overlays/cert-manager"))
+    certificate = by_kind(objects, "Certificate")["podfacts-webhook"]
+    spec = by_kind(objects, "Deployment")["podfacts-webhook"]["spec"]["template"]["spec"]
+    [volume] = spec["volumes"]
+    assert volume["secret"]["secretName"] == certificate["spec"]["secretName"]
+    assert [item["path"] for item in volume["secret"]["items"]] == ["tls.crt", "tls.key"]
+    assert f"podfacts-webhook.{NAMESPACE}.svc" in certificate["spec"]["dnsNames"]
+    [configuration] = by_kind(objects, "MutatingWebhookConfiguration").values()
+    assert configuration["metadata"]["annotations"] == {
+        "cert-manager.io/inject-ca-from": f"{NAMESPACE}/{certificate['metadata']['name']}"
+    }
+    issuer = by_kind(objects, "Issuer")[certificate["spec"]["issuerRef"]["name"]]
+    authority = by_kind(objects, "Certificate")["podfacts-ca"]
+    assert issuer["spec"]["ca"]["secretName"] == authority["spec"]["secretName"]
+    assert authority["spec"]["isCA"] is True
+
+
+def matches(expressions: list[Object], given: dict[str, str]) -> bool:
+    """Return what a label selector says, for the two operators that we use."""
+    for each in expressions:
+        key, values = each["key"], each.get("values")
+        # An absent key matches NotIn.
+        said = {"Exists": key in given, "NotIn": given.get(key) not in (values or [])}
+        if not said[each["operator"]]:
+            return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ({}, False),
+        ({"app": "shop"}, False),
+        ({OPT_IN: "false"}, False),
+        ({OPT_IN: "true"}, True),
+        ({OPT_IN: "web"}, True),
+        ({OPT_IN: ""}, True),
+    ],
+)
+def test_only_pods_that_opted_in_reach_us(given: dict[str, str], asked: bool) -> None:
+    assert set(WEBHOOK["objectSelector"]) == {"matchExpressions"}
+    assert matches(WEBHOOK["objectSelector"]["matchExpressions"], given) is asked
+
+
+@pytest.mark.parametrize(
+    ("namespace", "asked"),
+    [
+        ("kube-system", False),
+        ("kube-node-lease", False),
+        (NAMESPACE, False),
+        ("default", True),
+        ("shop", True),
+    ],
+)
+def test_the_cluster_and_our_own_pods_never_wait_for_us(namespace: str, asked: bool) -> None:
+    assert set(WEBHOOK["namespaceSelector"]) == {"matchExpressions"}
+    given = {"kubernetes.io/metadata.name": namespace}
+    assert matches(WEBHOOK["namespaceSelector"]["matchExpressions"], given) is asked
+
+
+def test_the_rest_of_the_webhook_is_as_designed() -> None:
+    assert WEBHOOK["rules"] == [
+        {
+            "apiGroups": [""],
+            "apiVersions": ["v1"],
+            "operations": ["CREATE"],
+            "resources": ["pods"],
+            "scope": "Namespaced",
+        }
+    ]
+    expected = {
+        "failurePolicy": "Fail",
+        "matchPolicy": "Equivalent",
+        "reinvocationPolicy": "IfNeeded",
+        "sideEffects": "None",
+        "timeoutSeconds": 3,
+        "admissionReviewVersions": ["v1"],
+    }
+    assert {key: WEBHOOK[key] for key in expected} == expected
+
+
+def test_the_webhook_leads_to_a_port_of_its_pods() -> None:
+    target = WEBHOOK["clientConfig"]["service"]
+    service = by_kind(INSTALLED, "Service")[target["name"]]
+    assert (target["namespace"], target["path"]) == (NAMESPACE, "/mutate")
+    [port] = [port for port in service["spec"]["ports"] if port["port"] == target["port"]]
+    assert selected(service["spec"]["selector"]) == ["podfacts-webhook"]
+    ports = {each["name"]: each["containerPort"] for each in container("podfacts-webhook")["ports"]}
+    assert ports[port["targetPort"]] == 10250
+    assert f"--dns-name={target['name']}.{target['namespace']}.svc" in container("podfacts-webhook")["args"]
+
+
+def test_applying_again_leaves_what_the_controller_keeps() -> None:
+    assert "caBundle" not in WEBHOOK["clientConfig"]
+    [secret] = by_kind(INSTALLED, "Secret").values()
+    [lease] = by_kind(INSTALLED, "Lease").values()
+    assert set(secret) == {"apiVersion", "kind", "metadata", "type"}
+    assert set(lease) == {"apiVersion", "kind", "metadata"}
+
+
+@pytest.mark.parametrize("path", sorted((DEPLOY / "examples").glob("*.yaml")), ids=lambda path: path.name)
+def test_an_example_has_nothing_but_the_label(path: Path) -> None:
+    [entry] = parsed(path.read_text())
+    template = entry if entry["kind"] == "Pod" else entry["spec"]["template"]
+    assert template["metadata"]["labels"][OPT_IN] == "true"
+    assert not any("podfacts.dev" in key for key in template["metadata"].get("annotations", {}))
+    assert "volumes" not in template["spec"]
+    for each in template["spec"]["containers"]:
+        assert not {"env", "envFrom", "volumeMounts"} & set(each)

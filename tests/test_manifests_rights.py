@@ -1,0 +1,87 @@
+"""Who may do what: the rights that are shipped, to the last verb, and the reason beside each."""
+
+import re
+from collections.abc import Iterator
+
+import yaml
+
+from tests.shipped import (
+    CHECKOUT,
+    INSTALLED,
+    NAMESPACE,
+    Object,
+    by_kind,
+    pod,
+)
+
+# How the verbs of RBAC are said in HTTP.
+METHODS = {"get": "GET", "update": "PUT", "patch": "PATCH"}
+ROLES = [*by_kind(INSTALLED, "Role").values(), *by_kind(INSTALLED, "ClusterRole").values()]
+BINDINGS = [entry for entry in INSTALLED if entry["kind"] in ("RoleBinding", "ClusterRoleBinding")]
+
+
+def test_the_webhook_is_bound_to_nothing_and_has_no_token() -> None:
+    subjects = [subject for binding in BINDINGS for subject in binding["subjects"]]
+    controller = {"kind": "ServiceAccount", "name": "podfacts-controller", "namespace": NAMESPACE}
+    assert subjects == [controller, controller]
+    assert by_kind(INSTALLED, "ServiceAccount")["podfacts-webhook"]["automountServiceAccountToken"] is False
+    assert pod("podfacts-webhook")["automountServiceAccountToken"] is False
+    assert pod("podfacts-webhook")["serviceAccountName"] == "podfacts-webhook"
+    assert not any("projected" in volume for volume in pod("podfacts-webhook")["volumes"])
+
+
+def test_every_binding_binds_a_role_that_is_there() -> None:
+    roles = {(role["kind"], role["metadata"]["name"]) for role in ROLES}
+    assert {(binding["roleRef"]["kind"], binding["roleRef"]["name"]) for binding in BINDINGS} == roles
+
+
+def test_the_controller_has_these_rights_and_no_other() -> None:
+    rights = {
+        (role["kind"], group, resource, name, verb)
+        for role in ROLES
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for name in rule["resourceNames"]  # a rule without them is a KeyError here
+        for verb in rule["verbs"]
+    }
+    assert rights == {
+        ("Role", "", "secrets", "podfacts-ca", "get"),
+        ("Role", "", "secrets", "podfacts-ca", "update"),
+        ("Role", "coordination.k8s.io", "leases", "podfacts-controller", "get"),
+        ("Role", "coordination.k8s.io", "leases", "podfacts-controller", "update"),
+        ("ClusterRole", "admissionregistration.k8s.io", "mutatingwebhookconfigurations", "podfacts", "get"),
+        ("ClusterRole", "admissionregistration.k8s.io", "mutatingwebhookconfigurations", "podfacts", "patch"),
+    }
+
+
+def rules_with_comments() -> Iterator[tuple[str, Object]]:
+    """Give each rule in rbac/ with the comment above it."""
+    for path in sorted((CHECKOUT / "rbac").glob("*.yaml")):
+        for document in re.split(r"^---\n", path.read_text(), flags=re.MULTILINE):
+            rules = (yaml.safe_load(document) or {}).get("rules", [])
+            comments: list[str] = []
+            above: list[str] = []
+            for line in document.partition("\nrules:\n")[2].splitlines():
+                if line.startswith("  #"):
+                    above.append(line.strip("# "))
+                elif line.startswith("  - "):
+                    comments.append(" ".join(above))
+                    above = []
+            yield from zip(comments, rules, strict=True)
+
+
+def test_every_rule_says_which_call_needs_it() -> None:
+    seen = 0
+    for comment, rule in rules_with_comments():
+        seen += 1
+        call, _, reason = comment.partition(": ")
+        assert {METHODS[verb] for verb in rule["verbs"]} == {
+            word for word in METHODS.values() if word in call.split()
+        }
+        [group], [resource], [name] = rule["apiGroups"], rule["resources"], rule["resourceNames"]
+        path = f"/apis/{group}/v1/" if group else "/api/v1/"
+        assert path in call, comment
+        assert call.endswith(f"/{resource}/{name}"), comment
+        assert len(reason.split()) > 5, comment
+    assert seen == sum(len(role["rules"]) for role in ROLES)
