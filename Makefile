@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint types imports unit e2e bench venv install.yaml cluster-down clean
+.PHONY: help demo test lint types imports unit e2e bench venv manifests image lock cluster-down clean
 .DEFAULT_GOAL := help
 
 help: ## What there is
@@ -35,9 +35,17 @@ e2e: venv ## Only the tests on the real cluster
 bench: venv ## The measurements that the documents quote
 	$(BIN)/python tests/bench/servers.py
 
-install.yaml: venv ## Render deploy/install.yaml anew
-	$(BIN)/python -m tests.cluster kubectl --client kustomize deploy/overlays/install > deploy/install.yaml.new
-	mv deploy/install.yaml.new deploy/install.yaml
+manifests: venv ## Render deploy/install.yaml anew
+	"$$($(BIN)/python -m tests.cluster build | tail -n 1)/kubectl" kustomize deploy/base > build-install.yaml
+	mv build-install.yaml deploy/install.yaml
+
+image: venv ## Build the image as a file for `ctr images import`
+	$(BIN)/python -m tests.image build
+
+lock: venv ## Lock the versions anew: of the image, of its build, of the development tools
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --output-file requirements.lock pyproject.toml
+	echo 'hatchling>=1.27' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --output-file requirements-build.lock -
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --constraint requirements.lock --output-file requirements-dev.lock --group dev pyproject.toml
 
 cluster-down: ## End the test cluster and leave nothing of it
 	$(PYTHON) -m tests.cluster down
@@ -45,12 +53,13 @@ cluster-down: ## End the test cluster and leave nothing of it
 clean: cluster-down
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 
-# The stamp is newer than pyproject.toml when what is installed fits it.
+# The stamp is newer than what it was made from when what is installed fits.
 venv: $(VENV)/.stamp
-$(VENV)/.stamp: pyproject.toml
+$(VENV)/.stamp: pyproject.toml requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "podfacts needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
 	@echo "Setting up $(VENV) (about half a minute)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements-dev.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
