@@ -11,7 +11,7 @@ help: ## What there is
 	@awk -F':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: venv ## See it work on a real cluster (CLUSTER=mine: on that of your kubeconfig)
-	@$(BIN)/python -m demo $(if $(filter mine,$(CLUSTER)),--mine)
+	@$(BIN)/python -m demo $(if $(filter mine,$(CLUSTER)),--mine) $(if $(IMAGE),--image $(IMAGE))
 
 test: lint types imports ## Lint, types, import rules, unit, property and real-cluster tests
 	$(BIN)/python -m pytest

@@ -4,6 +4,7 @@
 """
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ DEPLOY = REPOSITORY / "deploy"
 PUBLISHED = "ghcr.io/podfacts/podfacts:0.1.0"
 SYSTEM = "podfacts-system"
 PODS = ("downward-api-env", "downward-api-volume")
+EXAMPLES = tuple(str(DEPLOY / "examples" / f"{name}.yaml") for name in (*PODS, "deployment"))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,7 +47,7 @@ def _ours(say: Say) -> Kubectl:
     """A cluster of our own, with the image built from this checkout."""
     from tests.image.product import build  # noqa: PLC0415 - not with --mine
 
-    cluster = Cluster.up(progress=say)
+    cluster = Cluster.up(os.environ.get("PODFACTS_CLUSTER", "podfacts"), progress=say)
     if not cluster.has_node:
         raise DemoError(" ".join(cluster.left_out))
     built = build(say)
@@ -76,12 +78,11 @@ def _install(kubectl: Kubectl, manifests: str, say: Say) -> None:
 
 def _pods(kubectl: Kubectl, say: Say) -> None:
     """The tutorial's two pods and a Deployment, each with nothing but the label."""
+    files = [word for path in EXAMPLES for word in ("-f", path)]
     # Made anew on a second run: env and volumes of a pod never change.
-    kubectl.run(
-        "-n", kubectl.namespace, "delete", "-f", str(DEPLOY / "examples"), "--ignore-not-found", "--wait"
-    )
-    say("kubectl apply -f deploy/examples/")
-    kubectl.run("-n", kubectl.namespace, "apply", "-f", str(DEPLOY / "examples"))
+    kubectl.run("-n", kubectl.namespace, "delete", *files, "--ignore-not-found", "--wait")
+    say("kubectl apply -f deploy/examples/{downward-api-env,downward-api-volume,deployment}.yaml")
+    kubectl.run("-n", kubectl.namespace, "apply", *files)
     for pod in PODS:
         _wait(kubectl, say, kubectl.namespace, f"pod/{pod}", "condition=Ready")
     _wait(kubectl, say, kubectl.namespace, "deployment/shop", "condition=Available")

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from demo.__main__ import EXAMPLES
+from podfacts.injection import inject
+from podfacts.patch import apply
+from podfacts.profile_files import read_profiles
 from tests.cluster import build, folders
 from tests.cluster.progress import quiet
 from tests.shipped import (
@@ -181,8 +185,8 @@ def test_applying_again_leaves_what_the_controller_keeps() -> None:
     assert set(lease) == {"apiVersion", "kind", "metadata"}
 
 
-@pytest.mark.parametrize("path", sorted((DEPLOY / "examples").glob("*.yaml")), ids=lambda path: path.name)
-def test_an_example_has_nothing_but_the_label(path: Path) -> None:
+@pytest.mark.parametrize("path", map(Path, EXAMPLES), ids=lambda path: path.name)
+def test_an_example_of_the_demo_has_nothing_but_the_label(path: Path) -> None:
     [entry] = parsed(path.read_text())
     template = entry if entry["kind"] == "Pod" else entry["spec"]["template"]
     assert template["metadata"]["labels"][OPT_IN] == "true"
@@ -190,3 +194,27 @@ def test_an_example_has_nothing_but_the_label(path: Path) -> None:
     assert "volumes" not in template["spec"]
     for each in template["spec"]["containers"]:
         assert not {"env", "envFrom", "volumeMounts"} & set(each)
+
+
+def test_the_example_of_a_profile_is_one() -> None:
+    profiles = read_profiles([str(DEPLOY / "examples" / "profile.yaml")])
+    assert [fact.name for fact in profiles["web"].facts] == [
+        "pod-name",
+        "node-name",
+        "app",
+        "team",
+        "memory-limit",
+        "hugepages",
+        "labels",
+    ]
+
+
+def test_the_example_of_options_does_what_it_says() -> None:
+    [pod] = parsed((DEPLOY / "examples" / "options.yaml").read_text())
+    done = inject(pod, read_profiles([]))
+    assert done.skipped == ("proxy: not in podfacts.dev/containers",)
+    assert done.kept == ()
+    main, proxy = apply(pod, done.patch)["spec"]["containers"]
+    assert main["volumeMounts"] == [{"name": "podfacts", "mountPath": "/run/facts", "readOnly": True}]
+    assert [each for each in main["env"] if "value" in each] == []
+    assert "env" not in proxy
