@@ -185,7 +185,7 @@ def test_applying_again_leaves_what_the_controller_keeps() -> None:
     assert set(lease) == {"apiVersion", "kind", "metadata"}
 
 
-@pytest.mark.parametrize("path", map(Path, EXAMPLES), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [Path(each) for each in EXAMPLES], ids=lambda path: path.name)
 def test_an_example_of_the_demo_has_nothing_but_the_label(path: Path) -> None:
     [entry] = parsed(path.read_text())
     template = entry if entry["kind"] == "Pod" else entry["spec"]["template"]

@@ -1,0 +1,70 @@
+"""The demo runs, on the cluster it makes and on one that is there, and shows what the README shows."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster import Cluster
+from tests.e2e.conftest import REPOSITORY, wait_for
+
+pytestmark = pytest.mark.node
+
+SEEN = (
+    "\nPOD_NAME=downward-api-env\n",
+    "\nCONTAINER_MEMORY_LIMIT_KIBIBYTES=24576\n",
+    " containers\n",
+    'foo="bar"\n',
+    "web/cpu-limit:100\n",
+    "cache/cpu-limit:50\n",
+    "starts on node-a\n",
+    '{"profile":"default","hash":"',
+    'foo="changed"\n',
+)
+
+
+@pytest.fixture
+def uninstalled(node: Cluster) -> Iterator[Cluster]:
+    """The cluster; afterwards without podfacts, removed in the README's order."""
+    yield node
+    install = str(REPOSITORY / "deploy/install.yaml")
+    node.kubectl("delete", "mutatingwebhookconfiguration", "podfacts", "--ignore-not-found")
+    node.kubectl("delete", "--ignore-not-found", "-f", install)
+    node.kubectl("delete", "--ignore-not-found", "namespace", "podfacts-demo")
+    node.kubectl(
+        "delete", "--ignore-not-found", "pod/downward-api-env", "pod/downward-api-volume", "deployment/shop"
+    )
+    wait_for(lambda: "podfacts" not in node.kubectl("get", "namespaces,clusterroles").stdout)
+
+
+def test_the_demo(uninstalled: Cluster) -> None:
+    # As a user runs it: it finds the tests' cluster up, builds and loads the image, and installs.
+    environment = {**os.environ, "PODFACTS_CLUSTER": uninstalled.name}
+    ours = subprocess.run(
+        [sys.executable, "-m", "demo"],
+        cwd=REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ours.returncode == 0, ours.stdout + ours.stderr
+    assert [text for text in SEEN if text not in ours.stdout] == []
+    # CLUSTER=mine: nothing but kubectl and a kubeconfig.
+    theirs = uninstalled.run(
+        [sys.executable, "-m", "demo", "--mine"], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    assert theirs.returncode == 0, theirs.stdout + theirs.stderr
+    assert [text for text in SEEN if text not in theirs.stdout] == []
+    assert "\n$ kubectl -n podfacts-demo exec downward-api-env -- env\n" in theirs.stdout
+    again = uninstalled.run(
+        [sys.executable, "-m", "demo", "--mine", "--image", "no.such/image:1"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        env={"KUBECONFIG": "/nowhere"},
+    )
+    assert (again.returncode, again.stderr) == (2, "")
+    assert again.stdout.splitlines()[-1].startswith("demo: kubectl config current-context: error: ")
