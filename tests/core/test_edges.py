@@ -35,6 +35,12 @@ def test_the_record_may_fill_the_last_byte() -> None:
     assert len(inject(pod(annotations={"a": "x" * (room + 1)}), PROFILES).patch) == 1
 
 
+def test_an_old_record_makes_room_for_the_new_one() -> None:
+    old = {"podfacts.dev/injected": "x" * (ANNOTATIONS_LIMIT - 100)}
+    done = inject(pod(annotations=old), PROFILES)
+    assert [each["path"] for each in done.patch][-1] == "/metadata/annotations/podfacts.dev~1injected"
+
+
 def test_a_value_too_long_for_execve_travels_as_a_file_only() -> None:
     long = pod("app-both", annotations={"Example.com/Team": "x" * (131_071 - len("TEAM=") - 0)})
     done = inject(long, PROFILES)

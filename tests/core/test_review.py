@@ -141,9 +141,10 @@ def test_a_bug_of_ours_costs_the_pod_its_facts_and_not_its_life() -> None:
 
 
 def test_warnings_are_clean_short_and_few() -> None:
-    metadata = pod_with(annotations={f"podfacts.dev/x{'y' * 300}{n}": "" for n in range(40)})
-    metadata["metadata"]["annotations"]["podfacts.dev/\x1b[31m\n"] = ""
-    warnings = answered(request(object=metadata))[1]["warnings"]
+    dirty = {"podfacts.dev/\x1b[31m\n": ""}
+    long = {f"podfacts.dev/x{'y' * 300}{n}": "" for n in range(40)}
+    warnings = answered(request(object=pod_with(annotations=dirty | long)))[1]["warnings"]
+    assert warnings[0].startswith("podfacts: annotation podfacts.dev/\N{REPLACEMENT CHARACTER}[31m")
     assert len(warnings) == 17
     assert warnings[-1] == "podfacts: and 26 more: see podfacts.dev/injected"
     assert all(len(each) <= 256 and each.isprintable() for each in warnings)
