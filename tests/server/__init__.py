@@ -1,0 +1,1 @@
+"""The admission server, spoken to over real sockets."""
