@@ -1,0 +1,1 @@
+"""The certificates and the rotation of the CA, without a cluster."""
