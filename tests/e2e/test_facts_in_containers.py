@@ -97,6 +97,7 @@ def test_every_fact_in_every_kind_of_container(pod: Any, node: Cluster) -> None:
                 "initContainers": [
                     container("setup", resources=RESOURCES, command=["sh", "-c", "env; ls -R /etc/downward"]),
                     container("proxy", resources=RESOURCES, restartPolicy="Always"),
+                    container("quiet", restartPolicy="Always"),
                 ],
                 "containers": [container("main", resources=RESOURCES), container("bare")],
             },
@@ -157,6 +158,8 @@ def test_every_fact_in_every_kind_of_container(pod: Any, node: Cluster) -> None:
     allocatable = json.loads(node.kubectl("get", "node", tree["spec"]["nodeName"], "-o", "json").stdout)
     cores = int(allocatable["status"]["allocatable"]["cpu"])
     assert files["containers/bare/cpu-limit"] == seen.env("bare")["CPU_LIMIT"] == str(cores)
+    # A sidecar too. Its variable would be 0 if it named its container (kubelet_resources.go): ours does not.
+    assert files["containers/quiet/cpu-limit"] == seen.env("quiet")["CPU_LIMIT"] == str(cores)
 
 
 def test_the_authors_variables_may_use_ours(pod: Any) -> None:
