@@ -7,8 +7,9 @@ a traceback. Each command imports what it needs when it runs: ``podfacts inject`
 import asyncio
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -18,6 +19,7 @@ from podfacts import __version__
 from podfacts.refusal import BadInput
 
 BAD_INPUT = 2
+INTERRUPTED = 130
 Level = Literal["debug", "info", "warning", "error"]
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -27,9 +29,7 @@ class Duration(click.ParamType[timedelta]):
 
     name = "duration"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> timedelta:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
         """The duration, or a usage error that says how to write one."""
         if isinstance(value, timedelta):
             return value
@@ -45,7 +45,38 @@ def setting(*names: str, **attributes: Any) -> Callable[[Any], Any]:
     return click.option(*names, envvar=variable, show_envvar=True, show_default=True, **attributes)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class Commands(click.Group):
+    """Click's own usage error takes three lines; ours is one, and says where help is."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command; the process ends here unless ``standalone_mode`` is off."""
+        if prog_name is None and Path(sys.argv[0]).name == "kubectl-podfacts":
+            prog_name = "kubectl podfacts"
+        run = partial(super().main, args, prog_name, complete_var, standalone_mode=False, **extra)
+        if not standalone_mode:
+            return run()
+        try:
+            sys.exit(run())
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            sys.exit(BAD_INPUT)
+        except click.UsageError as error:
+            command = error.ctx.command_path if error.ctx else "podfacts"
+            _refuse(f"{command}: {error.format_message()} (see {command} --help)")
+        except click.ClickException as error:
+            _refuse(f"podfacts: {error.format_message()}")
+        except click.Abort:
+            sys.exit(INTERRUPTED)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="podfacts", message="%(prog)s %(version)s")
 def main() -> None:
     """Tell a pod what it needs to know, without handing it credentials."""
@@ -90,7 +121,9 @@ def inject(
 
 @main.command()
 @setting("--port", type=click.IntRange(0, 65535), default=10250, help="HTTPS port of the admission server.")
-@setting("--probe-port", type=click.IntRange(0, 65535), default=8080, help="Port of /healthz, /readyz, /metrics.")
+@setting(
+    "--probe-port", type=click.IntRange(0, 65535), default=8080, help="Port of /healthz, /readyz, /metrics."
+)
 @setting(
     "--certificates",
     type=click.Path(path_type=Path),
@@ -124,9 +157,13 @@ def webhook(profile_files: tuple[str, ...], log_level: Level, **options: Any) ->
 
 @main.command()
 @setting("--namespace", default="podfacts-system", help="Namespace of the Secret and the Lease.")
-@setting("--probe-port", type=click.IntRange(0, 65535), default=8080, help="Port of /healthz, /readyz, /metrics.")
+@setting(
+    "--probe-port", type=click.IntRange(0, 65535), default=8080, help="Port of /healthz, /readyz, /metrics."
+)
 @setting("--secret", default="podfacts-ca", help="Secret that holds the CA.")
-@setting("--webhook-configuration", default="podfacts", help="MutatingWebhookConfiguration to keep the CA of.")
+@setting(
+    "--webhook-configuration", default="podfacts", help="MutatingWebhookConfiguration to keep the CA of."
+)
 @setting("--lease", default="podfacts-controller", help="Lease by which one replica becomes the active one.")
 @setting("--ca-lifetime", type=Duration(), default="365d", help="How long a CA lives; replaced at 2/3.")
 @setting("--leaf-lifetime", type=Duration(), default="24h", help="As the webhook has it.")
@@ -137,9 +174,13 @@ def controller(log_level: Level, **options: Any) -> None:
     from podfacts import controller, logs  # noqa: PLC0415
 
     logs.configure(level=log_level)
-    sys.exit(asyncio.run(controller.run(controller.Settings(**options))))
+    try:
+        settings = controller.Settings(**options)
+    except ValueError as error:
+        _refuse(f"podfacts controller: {error}")
+    sys.exit(asyncio.run(controller.run(settings)))
 
 
 def _refuse(message: str) -> NoReturn:
     click.echo(message, err=True)
-    sys.exit(BAD_INPUT)
+    raise SystemExit(BAD_INPUT)
