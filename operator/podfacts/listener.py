@@ -75,6 +75,11 @@ class Listener:
         self._context = context
         self._cut = cut
         self._rejected = rejected
+        self._bounds = {
+            Phase.IDLE: limits.keep_alive,
+            Phase.READING: limits.read,
+            Phase.WRITING: limits.write,
+        }
         self._open: dict[Connection, None] = {}  # In the order in which they began to wait.
         self._held = 0  # Bytes of all bodies being read.
         self._changed = asyncio.Event()
@@ -135,12 +140,8 @@ class Listener:
         """It begins to wait: it goes to the end of the queue of those that could make room."""
         if connection.transport is None:
             return  # Lost in the meantime.
-        limits = self.limits
-        bound = {Phase.IDLE: limits.keep_alive, Phase.READING: limits.read, Phase.WRITING: limits.write}[
-            phase
-        ]
         connection.phase = phase
-        connection.deadline = time.monotonic() + bound
+        connection.deadline = time.monotonic() + self._bounds[phase]
         self._open.pop(connection, None)
         self._open[connection] = None
         self._changed.set()
@@ -178,12 +179,12 @@ class Listener:
             await asyncio.sleep(0)  # sock_accept does not yield while the backlog holds more.
 
     async def _make_room(self) -> None:
-        waiting = [each for each in self._open if each.phase is not Phase.WRITING]
-        victim = next((each for each in waiting if not each.served), waiting[0] if waiting else None)
-        if victim is None:
-            await self._change(None)
-        else:
-            self._end(victim, "crowded_out", f"it waited longest: {victim.phase.value}")
+        for strangers_only in (True, False):
+            for each in self._open:
+                if each.phase is not Phase.WRITING and not (strangers_only and each.served):
+                    self._end(each, "crowded_out", f"it waited longest: {each.phase.value}")
+                    return
+        await self._change(None)
 
     async def _handshake(self, accepted: socket.socket, connection: Connection) -> None:
         connect = asyncio.get_running_loop().connect_accepted_socket

@@ -12,6 +12,7 @@ import gc
 import importlib.util
 import resource
 import signal
+from asyncio import sslproto
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -30,6 +31,10 @@ from podfacts.tls import CertificateSource, Minimum
 
 SPARE_DESCRIPTORS = 64  # Beside the connections to admission: those of the probes, log, event loop.
 DESCRIPTORS = 65536  # Connections that say goodbye are not counted any more, but have one as well.
+
+# asyncio gives every TLS connection a buffer of 256 KiB at once: as many connections as are allowed would take all the
+# memory of the container. Measured with 1024 slow ones: 460 MB, and 170 MB with this.
+TLS_BUFFER = 32 * 1024
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ async def run(settings: Settings) -> int:
 
 async def _run(settings: Settings, metrics: Metrics, journal: Journal) -> int:
     signals = _Signals()
+    sslproto.SSLProtocol.max_size = TLS_BUFFER
     source = CertificateSource(
         settings.certificates,
         dns_names=_with_cluster_domain(settings.dns_names),

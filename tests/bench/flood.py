@@ -40,17 +40,24 @@ class Crowd:
                 tls = {} if kind == "no handshake" else {"ssl": self.context}
                 reader, writer = await asyncio.open_connection("127.0.0.1", self.port, **tls)  # type: ignore[arg-type]
                 try:
-                    for byte in sent if kind != "idle" else b"":
-                        writer.write(bytes([byte]))
-                        await asyncio.sleep(1.0)
-                        if writer.transport.is_closing():
-                            break
-                    if kind in ("idle", "no handshake"):
-                        await reader.read()
+                    with suppress(OSError):
+                        await self.linger(kind, sent, reader, writer)
                 finally:
                     writer.transport.abort()
                 self.ended.setdefault(kind, []).append(time.monotonic() - began)
             await asyncio.sleep(0.2)
+
+    async def linger(
+        self, kind: str, sent: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Stay until cut."""
+        for byte in sent:
+            writer.write(bytes([byte]))
+            await asyncio.sleep(1.0)
+            if writer.transport.is_closing():
+                return
+        if kind in ("idle", "no handshake"):
+            await reader.read()
 
     async def flood(self) -> None:
         """New connections without a handshake, as fast as they can be made."""

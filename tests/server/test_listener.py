@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,7 +12,7 @@ import pytest
 
 from podfacts.connection import Reply, Request
 from podfacts.listener import CannotBind, Limits, bind
-from tests.server.wire import HOST, Client, chunked, post, serving
+from tests.server.wire import AUTHORITY, HOST, NAME, Client, chunked, post, serving, trusting
 
 KIB = 1024
 MIB = 1024 * 1024
@@ -157,6 +158,26 @@ async def test_above_the_cap_the_one_that_waited_longest_makes_room() -> None:
         assert server.listener.open_connections == 4
         for client in (idle[0], idle[2], idle[3]):
             assert (await client.ask(b"unharmed")).status == 200
+
+
+async def test_an_idle_connection_that_makes_room_is_told_goodbye() -> None:
+    def connect_and_wait(port: int) -> bytes:
+        with (
+            socket.create_connection((HOST, port)) as plain,
+            trusting(AUTHORITY.certificate_pem).wrap_socket(
+                plain, server_hostname=NAME, suppress_ragged_eofs=False
+            ) as secured,
+        ):
+            secured.sendall(post(b"x"))
+            while secured.recv(1000).endswith(b"x"):
+                pass
+            return secured.recv(1000)  # Raises unless the other side says goodbye.
+
+    async with serving(limits=replace(PATIENT, connections=1)) as server:
+        waiting = asyncio.create_task(asyncio.to_thread(connect_and_wait, server.port))
+        await _until(lambda: any(each.served for each in server.listener._open), 2.0)
+        await server.still_serves()
+        assert await asyncio.wait_for(waiting, 2.0) == b""
 
 
 async def test_who_was_served_before_outlasts_a_crowd_of_strangers() -> None:

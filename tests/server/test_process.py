@@ -191,6 +191,27 @@ async def test_too_few_descriptors_are_not_the_end(tmp_path: Path) -> None:
     assert "Too many open files" not in "".join(running.lines)
 
 
+async def test_a_crowd_of_connections_is_small(tmp_path: Path) -> None:
+    async def resident() -> float:
+        metrics = (await running.probe("/metrics")).body.decode()
+        found = re.search(r"^process_resident_memory_bytes (\S+)", metrics, re.MULTILINE)
+        assert found is not None
+        return float(found[1])
+
+    async with started(tmp_path) as running:
+        crowd = [await running.connect() for _ in range(20)]
+        for client in crowd:
+            assert (await client.ask(asked(POD))).status == 200
+        before = await resident()
+        crowd += [await running.connect() for _ in range(200)]
+        for client in crowd:
+            await client.send(post(b"x")[:-1])
+        more = await resident() - before
+        for client in crowd:
+            client.writer.transport.abort()
+        assert more / 200 < 160 * 1024
+
+
 async def test_nothing_sent_gets_out_of_its_line_in_the_log(tmp_path: Path) -> None:
     evil = 'x\n{"event":"forged"}\r\x1b[2J\u202e\x9b\u2028'
     pod = {**POD, "metadata": {"name": evil, "labels": {"podfacts.dev/inject": evil}}}
