@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from podfacts.options import INJECT
-from podfacts.patch import Operation
-from podfacts.profile import DEFAULT, Profile, parse_profile
+from podfacts.core.options import INJECT
+from podfacts.core.patch import Operation
+from podfacts.core.profile import DEFAULT, Profile, parse_profile
 
 FOLDER = Path(__file__).parent / "cases"
 PROFILE_TREES: list[dict[str, Any]] = yaml.safe_load((FOLDER / "profiles.yaml").read_text())

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from demo.__main__ import EXAMPLES
-from podfacts.injection import inject
-from podfacts.patch import apply
-from podfacts.profile_files import read_profiles
+from podfacts.core.injection import inject
+from podfacts.core.patch import apply
+from podfacts.offline.profile_files import read_profiles
 from tests.cluster import build, folders
 from tests.cluster.progress import quiet
 from tests.shipped import (

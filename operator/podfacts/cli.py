@@ -16,7 +16,7 @@ from typing import Any, Literal, NoReturn
 import click
 
 from podfacts import __version__
-from podfacts.refusal import BadInput
+from podfacts.core.refusal import BadInput
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -106,8 +106,8 @@ def inject(
     sources: tuple[str, ...], profile_files: tuple[str, ...], output: Literal["yaml", "json", "patch"]
 ) -> None:
     """Inject facts into manifests, as the webhook would. The result goes to stdout, warnings to stderr."""
-    from podfacts.offline import inject_sources  # noqa: PLC0415 - loaded by the command that needs it
-    from podfacts.profile_files import read_profiles  # noqa: PLC0415
+    from podfacts.offline.inject import inject_sources  # noqa: PLC0415 - loaded by the command that needs it
+    from podfacts.offline.profile_files import read_profiles  # noqa: PLC0415
 
     try:
         rendered = inject_sources(sources, read_profiles(profile_files), output, sys.stdin.buffer)
@@ -144,8 +144,9 @@ def inject(
 @setting("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
 def webhook(profile_files: tuple[str, ...], log_level: Level, **options: Any) -> None:
     """Serve the mutating admission webhook."""
-    from podfacts import logs, webhook  # noqa: PLC0415
-    from podfacts.profile_files import read_profiles  # noqa: PLC0415
+    from podfacts.admission import webhook  # noqa: PLC0415
+    from podfacts.offline.profile_files import read_profiles  # noqa: PLC0415
+    from podfacts.serving import logs  # noqa: PLC0415
 
     logs.configure(level=log_level)
     try:
@@ -171,7 +172,8 @@ def webhook(profile_files: tuple[str, ...], log_level: Level, **options: Any) ->
 @setting("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
 def controller(log_level: Level, **options: Any) -> None:
     """Keep the webhook's CA: its Secret, and the caBundle of the webhook configuration."""
-    from podfacts import controller, logs  # noqa: PLC0415
+    from podfacts.controller import controller  # noqa: PLC0415
+    from podfacts.serving import logs  # noqa: PLC0415
 
     logs.configure(level=log_level)
     try:

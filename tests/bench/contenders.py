@@ -51,7 +51,7 @@ async def asgi(
 
 def context(folder: Path) -> ssl.SSLContext:
     """A server's context, as podfacts has it."""
-    from podfacts.tls import tls_context  # noqa: PLC0415 - granian's workers need none of it
+    from podfacts.admission.tls import tls_context  # noqa: PLC0415 - granian's workers need none of it
 
     return tls_context((folder / "tls.crt").read_bytes(), (folder / "tls.key").read_bytes(), "1.3")
 
@@ -71,8 +71,8 @@ async def bare(port: int, folder: Path) -> None:
 
 async def guarded(port: int, folder: Path) -> None:
     """Podfacts' listener around the same handler: what the guards cost."""
-    from podfacts.connection import JSON, Reply  # noqa: PLC0415
-    from podfacts.listener import Limits, Listener, bind  # noqa: PLC0415
+    from podfacts.serving.connection import JSON, Reply  # noqa: PLC0415
+    from podfacts.serving.listener import Limits, Listener, bind  # noqa: PLC0415
 
     served = context(folder)
     listener = Listener(
@@ -87,7 +87,8 @@ async def guarded(port: int, folder: Path) -> None:
 
 async def whole(port: int, folder: Path) -> None:
     """The product: guards, the real review of the pod, metrics, and a line of log for each."""
-    from podfacts import logs, webhook  # noqa: PLC0415
+    from podfacts.admission import webhook  # noqa: PLC0415
+    from podfacts.serving import logs  # noqa: PLC0415
 
     logs.configure()
     await webhook.run(webhook.Settings(folder, host="127.0.0.1", port=port, probe_port=0))

@@ -29,7 +29,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent.parent / "operator")]
 
 import contenders  # noqa: E402
 
-from podfacts.certificates import new_authority, sign_leaf  # noqa: E402
+from podfacts.authority.certificates import new_authority, sign_leaf  # noqa: E402
 
 # What is sent: the size of the body in KB, and how many connections send it.
 LOADS = ((6, 1), (6, 16), (45, 1), (45, 16))

@@ -21,7 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podfacts.certificates import (
+from podfacts.authority.certificates import (
     Authority,
     Leaf,
     new_authority,

@@ -5,10 +5,10 @@ from typing import Any, cast
 
 import pytest
 
-from podfacts.apiserver import Failed, Resource
-from podfacts.authority import Authority
-from podfacts.controller import STUCK, Controller, Settings
-from podfacts.controller_metrics import ControllerMetrics
+from podfacts.controller.apiserver import Failed, Resource
+from podfacts.controller.controller import STUCK, Controller, Settings
+from podfacts.controller.keeper import Authority
+from podfacts.controller.metrics import ControllerMetrics
 
 NO_API = cast("Any", None)  # Nothing here asks it anything.
 LEASE = Resource("coordination.k8s.io", "v1", "leases", "podfacts-controller", "podfacts-system")

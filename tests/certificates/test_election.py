@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podfacts.authority import pause
-from podfacts.election import Sighting, Timing, action, held, sight
+from podfacts.controller.election import Sighting, Timing, action, held, sight
+from podfacts.controller.keeper import pause
 
 TIMING = Timing()
 NOW = datetime(2026, 5, 1, 12, 0, 0, 5, tzinfo=UTC)

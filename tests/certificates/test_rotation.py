@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podfacts.certificates import Authority, certificate_pem, new_authority, parse_authority
-from podfacts.rotation import Memory, Observed, Policy, Step, decide, rotates_at
-from podfacts.secret import read, read_bundle, render_bundle
+from podfacts.authority.certificates import Authority, certificate_pem, new_authority, parse_authority
+from podfacts.authority.rotation import Memory, Observed, Policy, Step, decide, rotates_at
+from podfacts.authority.secret import read, read_bundle, render_bundle
 from tests.certificates.verification import NOW
 
 POLICY = Policy()

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from podfacts.certificates import Leaf, new_authority, sign_leaf
-from podfacts.rotation import Memory, Observed, Policy, decide
-from podfacts.secret import read
+from podfacts.authority.certificates import Leaf, new_authority, sign_leaf
+from podfacts.authority.rotation import Memory, Observed, Policy, decide
+from podfacts.authority.secret import read
 from tests.certificates.verification import HOST, NOW, verifies
 
 POLICY = Policy(

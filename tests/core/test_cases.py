@@ -5,9 +5,9 @@ import copy
 import jsonpatch
 import pytest
 
-from podfacts.injection import inject
-from podfacts.patch import apply
-from podfacts.refusal import Refused
+from podfacts.core.injection import inject
+from podfacts.core.patch import apply
+from podfacts.core.refusal import Refused
 from tests.case import CASES, PROFILES, Case
 
 INJECTING = [case for case in CASES if "refused" not in case.told]

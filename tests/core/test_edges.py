@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from podfacts.injection import ANNOTATIONS_LIMIT, inject
-from podfacts.patch import apply, below, pointer, segments
-from podfacts.refusal import Refused
+from podfacts.core.injection import ANNOTATIONS_LIMIT, inject
+from podfacts.core.patch import apply, below, pointer, segments
+from podfacts.core.refusal import Refused
 from tests.case import PROFILES
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from podfacts.profile import DEFAULT, parse_profile
-from podfacts.refusal import Refused
+from podfacts.core.profile import DEFAULT, parse_profile
+from podfacts.core.refusal import Refused
 from tests.case import PROFILES
 
 

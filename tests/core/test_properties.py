@@ -7,8 +7,8 @@ from typing import Any
 import jsonpatch
 from hypothesis import given, settings
 
-from podfacts.injection import inject
-from podfacts.patch import apply
+from podfacts.core.injection import inject
+from podfacts.core.patch import apply
 from tests.case import PROFILES
 from tests.pods import pods
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podfacts.injection import inject
-from podfacts.review import Answer, review
+from podfacts.core.injection import inject
+from podfacts.core.review import Answer, review
 from tests.case import PROFILES
 from tests.malformed import MALFORMED
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
-from podfacts.certificates import new_authority
+from podfacts.authority.certificates import new_authority
 from tests.case import PROFILE_TREES
 from tests.cluster import Cluster
 from tests.e2e.api import Api

@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from podfacts.certificates import parse_authority, unusable
+from podfacts.authority.certificates import parse_authority, unusable
 from tests.cluster import Cluster
 from tests.e2e.api import Api
 from tests.e2e.conftest import ADMISSION, REPOSITORY, wait_for
@@ -30,8 +30,8 @@ WEBHOOK = "pods.podfacts.dev"
 PROGRAM = """
 import asyncio, json, sys
 from datetime import timedelta
-from podfacts import logs
-from podfacts.controller import Settings, run
+from podfacts.serving import logs
+from podfacts.controller.controller import Settings, run
 logs.configure()
 given = {key: timedelta(seconds=value) if isinstance(value, float) else value for key, value in json.loads(sys.argv[1]).items()}
 sys.exit(asyncio.run(run(Settings(**given))))

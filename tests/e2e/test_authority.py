@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from podfacts.apiserver import Failed, connect
-from podfacts.authority import Authority, _operations
-from podfacts.certificates import new_authority, parse_authority
-from podfacts.controller import Settings
-from podfacts.controller_metrics import ControllerMetrics
-from podfacts.secret import read_bundle
+from podfacts.authority.certificates import new_authority, parse_authority
+from podfacts.authority.secret import read_bundle
+from podfacts.controller.apiserver import Failed, connect
+from podfacts.controller.controller import Settings
+from podfacts.controller.keeper import Authority, _operations
+from podfacts.controller.metrics import ControllerMetrics
 from tests.cluster import Cluster
 from tests.e2e.api import Api
 from tests.e2e.conftest import wait_for

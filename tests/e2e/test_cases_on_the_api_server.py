@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from podfacts.injection import inject
-from podfacts.patch import apply
+from podfacts.core.injection import inject
+from podfacts.core.patch import apply
 from tests.case import CASES, PROFILES, Case
 from tests.e2e.api import Api, Said
 from tests.pods import pods

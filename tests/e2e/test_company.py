@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from podfacts.certificates import new_authority, sign_leaf
-from podfacts.options import INJECTED
+from podfacts.authority.certificates import new_authority, sign_leaf
+from podfacts.core.options import INJECTED
 from tests.case import PROFILES
 from tests.cluster import Cluster
 from tests.e2e.api import Api, Said

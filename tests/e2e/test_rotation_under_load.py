@@ -23,7 +23,7 @@ from typing import Any, Self
 import pytest
 from cryptography import x509
 
-from podfacts.secret import read_bundle
+from podfacts.authority.secret import read_bundle
 from tests.cluster import Cluster
 from tests.e2e.api import Api
 from tests.e2e.conftest import wait_for

@@ -113,7 +113,7 @@ def test_it_injects(image: Image) -> None:
     assert "POD_NAME" in {entry["name"] for entry in pod["spec"]["containers"][0]["env"]}
 
 
-@pytest.mark.parametrize("server", ["webhook", "controller"])
+@pytest.mark.parametrize("server", ["admission.webhook", "controller.controller"])
 def test_what_the_servers_import_is_there(image: Image, server: str) -> None:
     done = image.run("python3", "-c", f"import podfacts.{server}")
     assert (done.returncode, done.stderr) == (0, "")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from podfacts.offline import Output, Rendered, inject_sources
-from podfacts.profile import parse_profile
+from podfacts.core.profile import parse_profile
+from podfacts.offline.inject import Output, Rendered, inject_sources
 
 HERE = Path(__file__).parent
 PROFILES = {"default": parse_profile(yaml.safe_load((HERE / "profile.yaml").read_text()))}

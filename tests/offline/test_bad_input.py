@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from podfacts.offline import Output, inject_sources
-from podfacts.refusal import BadInput
+from podfacts.core.refusal import BadInput
+from podfacts.offline.inject import Output, inject_sources
 from tests.offline.reading import PROFILES, injected, injected_files
 
 POD = 'apiVersion: v1\nkind: Pod\nmetadata:\n  labels:\n    podfacts.dev/inject: "true"\n'

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from podfacts.yaml_documents import documents
-from podfacts.yaml_nodes import Broken
+from podfacts.yamltext.documents import documents
+from podfacts.yamltext.nodes import Broken
 from tests.offline.reading import HERE
 
 TABLE: dict[str, Any] = json.loads((HERE / "as_kubectl_reads.json").read_text())

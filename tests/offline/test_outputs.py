@@ -8,7 +8,7 @@ import jsonpatch
 import pytest
 import yaml
 
-from podfacts.patch import apply
+from podfacts.core.patch import apply
 from tests.offline.reading import HERE, injected, injected_files
 
 SERVICE = "apiVersion: v1\nkind: Service\n"

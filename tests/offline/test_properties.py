@@ -9,9 +9,9 @@ import yaml
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from podfacts.injection import inject
-from podfacts.patch import apply
-from podfacts.refusal import BadInput
+from podfacts.core.injection import inject
+from podfacts.core.patch import apply
+from podfacts.core.refusal import BadInput
 from tests.offline.reading import PROFILES, injected
 
 SLOW = settings(

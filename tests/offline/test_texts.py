@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from podfacts import offline
-from podfacts.refusal import BadInput
+from podfacts.core.refusal import BadInput
+from podfacts.offline import inject as offline
 from tests.offline.reading import HERE, PROFILES, injected, injected_files
 
 PAIRS = sorted(path.name for path in (HERE / "in").iterdir())

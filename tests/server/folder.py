@@ -3,7 +3,7 @@
 import itertools
 from pathlib import Path
 
-from podfacts.certificates import Authority
+from podfacts.authority.certificates import Authority
 
 
 class MountedSecret:

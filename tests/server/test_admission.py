@@ -7,10 +7,10 @@ from typing import Any
 import orjson
 import pytest
 
-from podfacts.connection import Reply, Request
-from podfacts.injection import inject
-from podfacts.review import Answer, review
-from podfacts.server import admission
+from podfacts.admission.server import admission
+from podfacts.core.injection import inject
+from podfacts.core.review import Answer, review
+from podfacts.serving.connection import Reply, Request
 from tests.case import PROFILES
 from tests.malformed import MALFORMED
 from tests.server.wire import Client, Serving, serving

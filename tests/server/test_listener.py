@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from podfacts.connection import Reply, Request
-from podfacts.listener import CannotBind, Limits, bind
+from podfacts.serving.connection import Reply, Request
+from podfacts.serving.listener import CannotBind, Limits, bind
 from tests.server.wire import AUTHORITY, HOST, NAME, Client, chunked, post, serving, trusting
 
 KIB = 1024

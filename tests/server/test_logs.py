@@ -13,7 +13,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podfacts import logs
+from podfacts.serving import logs
 
 NASTY = {
     "a newline": 'x\n{"level":"error","event":"forged"}',
@@ -115,7 +115,7 @@ async def test_the_standard_library_logs_in_the_same_form(stream: io.StringIO) -
 
 def test_arguments_that_do_not_fit_are_no_error(stream: io.StringIO) -> None:
     record = logging.LogRecord("x", logging.ERROR, __file__, 1, "%d of", ("text",), None)
-    (handler,) = (each for each in logging.root.handlers if type(each).__module__ == "podfacts.logs")
+    (handler,) = (each for each in logging.root.handlers if type(each).__module__ == "podfacts.serving.logs")
     handler.emit(record)
     assert events(stream)[0]["event"] == "%d of"
 

@@ -11,11 +11,11 @@ import structlog
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from podfacts import logs
-from podfacts.journal import Journal
-from podfacts.metrics import Metrics
-from podfacts.review import Answer
-from podfacts.tls import Pair, serve
+from podfacts.admission.journal import Journal
+from podfacts.admission.metrics import Metrics
+from podfacts.admission.tls import Pair, serve
+from podfacts.core.review import Answer
+from podfacts.serving import logs
 
 ANSWER = Answer(200, b"{}", "injected", "ok", "uid", "shop", "web-*", injected=20, kept=2)
 
@@ -147,6 +147,6 @@ def test_a_flood_does_not_fill_the_log(
         journal.rejected("not_http", None)
     assert len(stream.getvalue().splitlines()) == 2
     assert samples(metrics)["podfacts_connections_cut_total[reason=handshake]"] == 5000
-    monkeypatch.setattr("podfacts.journal.PAUSE", 0.0)
+    monkeypatch.setattr("podfacts.admission.journal.PAUSE", 0.0)
     journal.cut("handshake", "reset")
     assert json.loads(stream.getvalue().splitlines()[-1])["left_out"] == 4999

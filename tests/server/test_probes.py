@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from podfacts.probes import LIMITS, probes
+from podfacts.serving.probes import LIMITS, probes
 from tests.server.wire import HOST, Client, Replied, post
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from podfacts.certificates import Authority, new_authority
+from podfacts.authority.certificates import Authority, new_authority
 from tests.server.folder import MountedSecret
 from tests.server.test_admission import POD, asked
 from tests.server.wire import HOST, NAME, Client, Replied, post, trusting
@@ -233,7 +233,7 @@ async def test_nothing_sent_gets_out_of_its_line_in_the_log(tmp_path: Path) -> N
 
 
 async def test_neither_kopf_nor_a_kubernetes_client_is_loaded() -> None:
-    code = "import sys, podfacts.webhook; print([m for m in ('kopf', 'kubernetes', 'pydantic') if m in sys.modules])"
+    code = "import sys, podfacts.admission.webhook; print([m for m in ('kopf', 'kubernetes', 'pydantic') if m in sys.modules])"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", code), stdout=asyncio.subprocess.PIPE
     )

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from podfacts.certificates import Authority, Leaf, new_authority, sign_leaf
-from podfacts.connection import Reply
-from podfacts.listener import Limits, Listener, bind
-from podfacts.tls import CertificateSource, Minimum, Served, read_pair
+from podfacts.admission.tls import CertificateSource, Minimum, Served, read_pair
+from podfacts.authority.certificates import Authority, Leaf, new_authority, sign_leaf
+from podfacts.serving.connection import Reply
+from podfacts.serving.listener import Limits, Listener, bind
 from tests.server.folder import MountedSecret
 from tests.server.wire import HOST, NAME, Client, trusting
 

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from podfacts.certificates import Authority, new_authority, sign_leaf
-from podfacts.connection import Reply, Request
-from podfacts.listener import Limits, Listener, bind
-from podfacts.tls import tls_context
+from podfacts.admission.tls import tls_context
+from podfacts.authority.certificates import Authority, new_authority, sign_leaf
+from podfacts.serving.connection import Reply, Request
+from podfacts.serving.listener import Limits, Listener, bind
 
 HOST = "127.0.0.1"
 NAME = "podfacts-webhook.podfacts-system.svc"

@@ -1,0 +1,1 @@
+"""The admission server: it answers reviews, and asks nobody anything."""

@@ -1,0 +1,116 @@
+"""The admission server's numbers, on a registry of their own.
+
+Every label value comes from a small fixed set, never from a request: no sender can make a time series. Label children
+are looked up once, because that costs more than the counting.
+"""
+
+import sys
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+import podfacts
+from podfacts.core.review import Answer
+
+# A review takes well under a millisecond; the webhook's timeout is 3 s.
+BUCKETS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
+
+# Why a connection ends without an answer: they are there, with 0, before the first one does.
+CUTS = ("accept", "handshake", "reading", "writing", "crowded_out", "stopped")
+
+
+class Metrics:
+    """What is counted, and the registry that shows it."""
+
+    def __init__(self, loop: str) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._requests = Counter(
+            "podfacts_admission_requests",
+            "Requests to the admission port by what became of them and why.",
+            ["outcome", "reason"],
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "podfacts_admission_duration_seconds",
+            "Time from a review read whole to its answer.",
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._injected = Counter(
+            "podfacts_facts_injected", "Facts written into pods' patches.", registry=registry
+        )
+        self._kept = Counter(
+            "podfacts_facts_kept",
+            "Facts not written because the pod's author had set them.",
+            registry=registry,
+        )
+        self._cut = Counter(
+            "podfacts_connections_cut", "Connections ended without an answer.", ["reason"], registry=registry
+        )
+        self._expiry = Gauge(
+            "podfacts_certificate_expiry_timestamp_seconds",
+            "When the served certificate expires; 0 while there is none.",
+            registry=registry,
+        )
+        self._loaded = Counter(
+            "podfacts_certificate_loads", "Certificates taken into service.", registry=registry
+        )
+        self._not_loaded = Counter(
+            "podfacts_certificate_load_failures",
+            "Looks at the certificate folder that found nothing to serve; the last good one stays.",
+            registry=registry,
+        )
+        self._open = Gauge(
+            "podfacts_open_connections", "Open connections to the admission port.", registry=registry
+        )
+        self._in_flight = Gauge(
+            "podfacts_requests_in_flight",
+            "Requests being read, or answers being written.",
+            registry=registry,
+        )
+        Gauge(
+            "podfacts_build_info",
+            "1, with what is running.",
+            ["version", "python", "loop"],
+            registry=registry,
+        ).labels(podfacts.__version__, sys.version.split()[0], loop).set(1)
+        ProcessCollector(registry=registry)
+        self._outcomes: dict[tuple[str, str], Counter] = {}
+        self._cuts = {reason: self._cut.labels(reason) for reason in CUTS}
+
+    def connections(self, opened: Callable[[], int], in_flight: Callable[[], int]) -> None:
+        """Where to look when somebody asks."""
+        self._open.set_function(opened)
+        self._in_flight.set_function(in_flight)
+
+    def reviewed(self, answer: Answer, seconds: float) -> None:
+        """Count a review."""
+        self._outcome(answer.outcome, answer.reason).inc()
+        self._seconds.observe(seconds)
+        if answer.injected:
+            self._injected.inc(answer.injected)
+        if answer.kept:
+            self._kept.inc(answer.kept)
+
+    def rejected(self, reason: str) -> None:
+        """Count a request that no review saw."""
+        self._outcome("error" if reason == "failed" else "bad_request", reason).inc()
+
+    def cut(self, reason: str) -> None:
+        """Count a connection ended without an answer, for one of the reasons in ``CUTS``."""
+        self._cuts[reason].inc()
+
+    def certificate(self, expires: float) -> None:
+        """Count a certificate taken into service; ``expires`` is in Unix seconds."""
+        self._loaded.inc()
+        self._expiry.set(expires)
+
+    def no_certificate(self) -> None:
+        """Count a look that found none."""
+        self._not_loaded.inc()
+
+    def _outcome(self, outcome: str, reason: str) -> Counter:
+        key = (outcome, reason)
+        if key not in self._outcomes:
+            self._outcomes[key] = self._requests.labels(*key)
+        return self._outcomes[key]

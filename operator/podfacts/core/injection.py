@@ -1,0 +1,159 @@
+"""The main job: the smallest JSON patch that gives a pod its facts. Both doors, webhook and command line, call it.
+
+It reads the pod as it was received and writes operations; the pod is never touched and never rebuilt. What the author
+wrote wins, and what was kept is told twice: in ``podfacts.dev/injected``, and as an admission warning. A second pass
+over its own result finds nothing to do, so that Kubernetes may call it again (``reinvocationPolicy: IfNeeded``).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from podfacts.core.env import env_plan, too_long
+from podfacts.core.options import INJECTED, Options, options
+from podfacts.core.patch import Operation, pointer
+from podfacts.core.pod import Container, Tree, containers, mapping, texts
+from podfacts.core.profile import Profile
+from podfacts.core.volume import volume_plan
+
+# Keys and values of all annotations together: TotalAnnotationSizeLimitB in apimachinery's validation.
+ANNOTATIONS_LIMIT = 256 * 1024
+
+Outcome = Literal["injected", "unchanged", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """What to do to one pod, and what to say about it.
+
+    ``patch`` is empty when there is nothing to do; ``injected`` counts the env entries and files it adds. ``kept``
+    is what the author has already, ``skipped`` is what was left out, each with its reason.
+    """
+
+    outcome: Outcome
+    reason: str
+    profile: str = ""
+    patch: tuple[Operation, ...] = ()
+    injected: int = 0
+    kept: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def inject(pod: Tree, profiles: Mapping[str, Profile]) -> Injection:
+    """What gives ``pod`` the facts it asks for.
+
+    ``profiles`` by name, ``default`` among them. Raises ``Refused`` when the pod's own label or annotation asks for
+    the impossible, or when what was read is no pod.
+    """
+    asked = options(pod, profiles)
+    if isinstance(asked, str):
+        return Injection("skipped", asked)
+    profile = asked.profile
+    chosen, skipped = _choose(pod, asked)
+    long = too_long(pod, profile.env)
+    facts = [each for each in profile.env if each["name"] not in long] if long else profile.env
+    skipped += long.values()
+
+    patch: list[Operation] = []
+    kept: list[str] = []
+    warnings = list(asked.warnings)
+    injected = 0
+    for container in chosen:
+        env = env_plan(container, facts, asked.overwrite)
+        patch += env.patch
+        kept += env.kept
+        warnings += env.warnings
+        injected += env.injected
+        warnings += _unlimited(pod, container, profile)
+    files = [*profile.pod_files]
+    for container in chosen:
+        files += profile.container_files(container.name)
+    volume = volume_plan(pod, chosen, files, asked.mount_path)
+    patch += volume.patch
+    kept += volume.kept
+    injected += volume.injected
+
+    record = _record(profile, kept, skipped)
+    written = _write_record(pod, record)
+    if isinstance(written, str):
+        warnings.append(written)
+    else:
+        patch += written
+    return Injection(
+        "injected" if patch else "unchanged",
+        "ok",
+        profile.name,
+        tuple(patch),
+        injected,
+        tuple(kept),
+        tuple(skipped),
+        (*(f"kept: {each}" for each in kept), *(f"skipped: {each}" for each in skipped), *warnings),
+    )
+
+
+def _choose(pod: Tree, asked: Options) -> tuple[list[Container], list[str]]:
+    chosen, skipped = [], []
+    found = set()
+    for each in containers(pod):
+        found.add(each.name)
+        if each.name in asked.skip:
+            skipped.append(f"{each.name}: in podfacts.dev/skip-containers")
+        elif asked.only and each.name not in asked.only:
+            skipped.append(f"{each.name}: not in podfacts.dev/containers")
+        else:
+            chosen.append(each)
+    # Another webhook may still bring it, and then the second pass finds it: no reason to refuse the pod.
+    skipped += [f"{name}: no container has that name" for name in sorted((asked.only | asked.skip) - found)]
+    return chosen, skipped
+
+
+def _unlimited(pod: Tree, container: Container, profile: Profile) -> list[str]:
+    """A warning where a limit is asked for and unset: its value would be the node's, not the container's."""
+    limits = mapping(mapping(container.spec, "resources", container.path), "limits", container.path)
+    unset = [
+        each
+        for each in profile.limits
+        # Huge pages have no allocatable to fall back to: unset is 0 there.
+        if not each.startswith("hugepages-") and _zero(limits.get(each))
+    ]
+    if not unset:
+        return []
+    pod_limits = mapping(mapping(mapping(pod, "spec"), "resources", ("spec",)), "limits", ("spec",))
+    # The kubelet falls back to the pod's own limits for env and not for files.
+    whose = (
+        "the node's allocatable" if any(_zero(pod_limits.get(each)) for each in unset) else "the pod's limit"
+    )
+    names = ", ".join(f"limits.{each}" for each in unset)
+    files = ", and the node's allocatable in files" if whose == "the pod's limit" else ""
+    return [f"{container.name}: {names} unset: the fact shows {whose}{files}"]
+
+
+def _zero(quantity: object) -> bool:
+    mantissa = str(quantity or "").partition("e")[0].partition("E")[0]
+    return not any(digit in mantissa for digit in "123456789")
+
+
+def _record(profile: Profile, kept: list[str], skipped: list[str]) -> str:
+    """What was done, for ``podfacts.dev/injected``. The same on every pass, or the second would not be empty."""
+    told: dict[str, object] = {"profile": profile.name, "hash": profile.hash}
+    if kept:
+        told["kept"] = kept
+    if skipped:
+        told["skipped"] = skipped
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+
+
+def _write_record(pod: Tree, record: str) -> list[Operation] | str:
+    """The operation that writes it; none if it stands there; a warning instead if there is no room for it."""
+    metadata = mapping(pod, "metadata")
+    annotations = texts(metadata, "annotations", ("metadata",))
+    if annotations.get(INJECTED) == record:
+        return []
+    size = sum(len(k.encode()) + len(v.encode()) for k, v in annotations.items() if k != INJECTED)
+    if size + len(INJECTED) + len(record.encode()) > ANNOTATIONS_LIMIT:
+        return f"no room for the annotation {INJECTED}: annotations may hold 256 KiB together"
+    if not annotations:
+        return [Operation(op="add", path=pointer("metadata", "annotations"), value={INJECTED: record})]
+    return [Operation(op="add", path=pointer("metadata", "annotations", INJECTED), value=record)]

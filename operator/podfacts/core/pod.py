@@ -1,0 +1,123 @@
+"""A Pod stays the dict the API server sent: types describe what we read, and never rebuild it.
+
+Next year's fields survive because nothing here knows them. From the API server every shape is right; from a file
+anything can come, so each step into the tree says what it found instead of failing on it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypedDict
+
+from podfacts.core.refusal import Refused, Segment
+
+Tree = Mapping[str, Any]
+Path = tuple[Segment, ...]
+
+
+class FieldRef(TypedDict, total=False):
+    """A reference to a field of the pod."""
+
+    apiVersion: str
+    fieldPath: str
+
+
+class ResourceFieldRef(TypedDict, total=False):
+    """A reference to a request or limit of a container."""
+
+    containerName: str
+    resource: str
+    divisor: str
+
+
+class Source(TypedDict, total=False):
+    """Where a value comes from: exactly one key."""
+
+    fieldRef: FieldRef
+    resourceFieldRef: ResourceFieldRef
+
+
+class EnvVar(TypedDict, total=False):
+    """One entry of ``env``."""
+
+    name: str
+    value: str
+    valueFrom: Source
+
+
+class Item(TypedDict, total=False):
+    """One file of a downwardAPI volume."""
+
+    path: str
+    fieldRef: FieldRef
+    resourceFieldRef: ResourceFieldRef
+
+
+class Container(NamedTuple):
+    """A container where it stands: ``path`` is ``("spec", "initContainers", 0)``."""
+
+    path: Path
+    name: str
+    spec: Tree
+
+
+def mapping(tree: Tree, key: str, path: Path = ()) -> Tree:
+    """The object under ``key``; an absent one and ``null`` are the empty one."""
+    value = tree.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Refused((*path, key), f"must be an object, not {_kind(value)}")
+    return value
+
+
+def texts(tree: Tree, key: str, path: Path = ()) -> Mapping[str, str]:
+    """The map of strings under ``key``: labels or annotations."""
+    found = mapping(tree, key, path)
+    for name, value in found.items():
+        if not isinstance(value, str):
+            raise Refused(
+                (*path, key, str(name)), f"must be a string, not {_kind(value)}: write it in double quotes"
+            )
+    return found
+
+
+def objects(tree: Tree, key: str, path: Path = ()) -> Sequence[Tree]:
+    """The list of objects under ``key``; an absent one and ``null`` are the empty one."""
+    value = tree.get(key)
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise Refused((*path, key), f"must be a list, not {_kind(value)}")
+    for index, item in enumerate(value):
+        if not isinstance(item, dict):
+            raise Refused((*path, key, index), f"must be an object, not {_kind(item)}")
+    return value
+
+
+def text(tree: Tree, key: str, path: Path = ()) -> str:
+    """The string under ``key``; an absent one and ``null`` are the empty one."""
+    value = tree.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Refused((*path, key), f"must be a string, not {_kind(value)}: write it in double quotes")
+    return value
+
+
+def containers(pod: Tree) -> Iterator[Container]:
+    """The containers, then the init containers, native sidecars among them.
+
+    Ephemeral containers are not here: they arrive later, through a subresource of their own.
+    """
+    spec = mapping(pod, "spec")
+    for kind in ("containers", "initContainers"):
+        for index, container in enumerate(objects(spec, kind, ("spec",))):
+            path: Path = ("spec", kind, index)
+            name = text(container, "name", path)
+            if not name:
+                raise Refused((*path, "name"), "a container needs a name")
+            yield Container(path, name, container)
+
+
+def _kind(value: object) -> str:
+    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")
