@@ -19,6 +19,7 @@ REPOSITORY = Path(__file__).parents[1]
 DEPLOY = REPOSITORY / "deploy"
 PUBLISHED = "ghcr.io/podfacts/podfacts:0.1.0"
 SYSTEM = "podfacts-system"
+ANSWERS = 60  # Seconds from ready pods to a Service that leads to them.
 PODS = ("downward-api-env", "downward-api-volume")
 EXAMPLES = tuple(str(DEPLOY / "examples" / f"{name}.yaml") for name in (*PODS, "deployment"))
 
@@ -74,6 +75,15 @@ def _install(kubectl: Kubectl, manifests: str, say: Say) -> None:
     kubectl.run("apply", "-f", "-", stdin=manifests)
     for deployment in ("podfacts-controller", "podfacts-webhook"):
         _wait(kubectl, say, SYSTEM, f"deployment/{deployment}", "condition=Available")
+    # Ready pods are not yet a Service that answers: the nodes learn of its endpoints a moment later.
+    started = time.monotonic()
+    ask = ("-n", "default", "create", "-f", EXAMPLES[0], "--dry-run=server", "-o", "name")
+    while (asked := kubectl.run(*ask, check=False)).returncode and "AlreadyExists" not in asked.stderr:
+        _expect(
+            time.monotonic() - started < ANSWERS, f"the API server cannot reach the webhook: {asked.stderr}"
+        )
+        time.sleep(0.2)
+    say(f"the API server reaches the webhook ({time.monotonic() - started:.1f} s)")
 
 
 def _pods(kubectl: Kubectl, say: Say) -> None:
