@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from demo.__main__ import EXAMPLES
 from tests.cluster import Cluster
 from tests.e2e.conftest import REPOSITORY, wait_for
 
@@ -31,11 +32,12 @@ def uninstalled(node: Cluster) -> Iterator[Cluster]:
     yield node
     install = str(REPOSITORY / "deploy/install.yaml")
     node.kubectl("delete", "mutatingwebhookconfiguration", "podfacts", "--ignore-not-found")
+    # All at once: each of the demo's pods takes the 30 s of grace that a shell's sleep does not use.
+    demo = [word for path in EXAMPLES for word in ("-f", path)]
+    for words in ((*demo,), ("-n", "podfacts-demo", *demo)):
+        node.kubectl("delete", "--ignore-not-found", "--wait=false", "--grace-period=1", *words)
+    node.kubectl("delete", "--ignore-not-found", "--wait=false", "namespace", "podfacts-demo")
     node.kubectl("delete", "--ignore-not-found", "-f", install)
-    node.kubectl("delete", "--ignore-not-found", "namespace", "podfacts-demo")
-    node.kubectl(
-        "delete", "--ignore-not-found", "pod/downward-api-env", "pod/downward-api-volume", "deployment/shop"
-    )
     wait_for(lambda: "podfacts" not in node.kubectl("get", "namespaces,clusterroles").stdout)
 
 
