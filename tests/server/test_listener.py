@@ -150,13 +150,17 @@ async def test_the_end_of_idleness_does_not_cut_a_request_that_has_begun() -> No
 async def test_above_the_cap_the_one_that_waited_longest_makes_room() -> None:
     async with serving(limits=replace(PATIENT, connections=4)) as server:
         idle = [await server.connect() for _ in range(4)]
-        assert (await idle[0].ask(b"I am not the oldest any more")).status == 200
+        begun = post(b"I have not waited longest any more")
+        await idle[0].send(begun[:10])
+        await _until(lambda: server.listener.in_flight == 1, 1.0)
         fifth = await server.connect()
         assert (await fifth.ask(b"served")).body == b"served"
         assert await idle[1].ended(within=1.0)
         assert server.cut == ["crowded_out"]
         assert server.listener.open_connections == 4
-        for client in (idle[0], idle[2], idle[3]):
+        await idle[0].send(begun[10:])
+        assert (await idle[0].reply()).status == 200
+        for client in idle[2:]:
             assert (await client.ask(b"unharmed")).status == 200
 
 
@@ -292,7 +296,7 @@ async def test_a_length_above_the_limit_is_refused_at_once() -> None:
 
 
 async def test_the_length_refused_is_not_waited_for() -> None:
-    async with serving(limits=replace(QUICK, read=20.0)) as server:
+    async with serving(limits=replace(QUICK, read=20.0, keep_alive=20.0)) as server:
         client = await server.connect()
         await client.send(b"POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999\r\n\r\n")
         assert (await client.reply()).status == 413
