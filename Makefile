@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint types imports unit e2e bench venv manifests image lock cluster-down clean
+.PHONY: help demo test prepare lint types imports unit e2e bench venv manifests image lock cluster-down clean
 .DEFAULT_GOAL := help
 
 help: ## What there is
@@ -13,8 +13,13 @@ help: ## What there is
 demo: venv ## See it work on a real cluster (CLUSTER=mine: on that of your kubeconfig)
 	@$(BIN)/python -m demo $(if $(filter mine,$(CLUSTER)),--mine) $(if $(IMAGE),--image $(IMAGE))
 
-test: lint types imports ## Lint, types, import rules, unit, property and real-cluster tests
+test: lint types imports prepare ## Lint, types, import rules, unit, property and real-cluster tests
 	$(BIN)/python -m pytest
+
+# What takes minutes on a cold machine, before pytest: with progress, and outside of any test's time.
+prepare: venv
+	@$(BIN)/python -m tests.cluster build
+	@if [ "$$(id -u)" = 0 ]; then $(BIN)/python -m tests.image build; fi
 
 lint: venv
 	$(BIN)/ruff format --check .
@@ -29,7 +34,7 @@ imports: venv
 unit: venv ## Only the tests that need no cluster
 	$(BIN)/python -m pytest -m "not api and not node" --ignore tests/e2e
 
-e2e: venv ## Only the tests on the real cluster
+e2e: prepare ## Only the tests on the real cluster
 	$(BIN)/python -m pytest tests/e2e tests/image
 
 bench: venv ## The measurements that the documents quote
