@@ -115,8 +115,14 @@ def inject(
         _refuse(str(error))
     for warning in rendered.warnings:
         click.echo(warning, err=True)
-    # Bytes, not text: what was not changed goes out exactly as it came, line ends included.
-    sys.stdout.buffer.write(rendered.text.encode())
+    try:
+        # Bytes, not text: what was not changed goes out exactly as it came, line ends included.
+        sys.stdout.buffer.write(rendered.text.encode())
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise  # Whoever reads has seen enough: click knows.
+    except OSError as error:
+        _refuse(f"podfacts inject: cannot write the result: {error.strerror or error}")
 
 
 @main.command()

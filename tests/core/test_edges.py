@@ -50,6 +50,22 @@ def test_a_value_too_long_for_execve_travels_as_a_file_only() -> None:
     assert inject(apply(long, done.patch), PROFILES).patch == ()
 
 
+def test_a_value_with_nul_travels_as_a_file_only() -> None:
+    done = inject(pod("app-both", annotations={"Example.com/Team": "a\0b"}), PROFILES)
+    assert [each["name"] for each in done.patch[0]["value"]] == ["APP"]
+    assert done.skipped == ("env TEAM: the value holds NUL, which ends an environment variable",)
+
+
+def test_a_pods_limit_of_one_resource_says_nothing_of_another() -> None:
+    limited = pod()
+    limited["metadata"]["labels"]["podfacts.dev/inject"] = "true"
+    limited["spec"]["resources"] = {"limits": {"cpu": "1"}}
+    assert inject(limited, PROFILES).warnings == (
+        "main: limits.memory unset: the fact shows the node's allocatable",
+        "main: limits.cpu unset: the file shows the node's allocatable, not the pod's limit",
+    )
+
+
 def test_the_longest_value_that_execve_takes_is_env() -> None:
     fits = pod("app-both", annotations={"Example.com/Team": "x" * (131_071 - len("TEAM=") - 1)})
     assert [each["name"] for each in inject(fits, PROFILES).patch[0]["value"]] == ["APP", "TEAM"]
@@ -94,6 +110,7 @@ SHAPES: list[tuple[str, Any, str]] = [
     ("/spec/containers/0/resources", [], "spec.containers[0].resources: must be an object, not a list"),
     ("/spec/containers/0/volumeMounts", ["x"], "spec.containers[0].volumeMounts[0]: must be an object, not a string"),
     ("/spec/containers/0/volumeMounts", [{"mountPath": 1}], "spec.containers[0].volumeMounts[0].mountPath: must be a string, not a number: write it in double quotes"),
+    ("/spec/containers/0/terminationMessagePath", 7, "spec.containers[0].terminationMessagePath: must be a string, not a number: write it in double quotes"),
     ("/spec/volumes", {"a": 1}, "spec.volumes: must be a list, not an object"),
     ("/spec/initContainers", [[]], "spec.initContainers[0]: must be an object, not a list"),
 ]  # fmt: skip

@@ -31,6 +31,10 @@ FACTS: list[tuple[dict[str, Any], str]] = [
     ({"name": "x", "field": 'metadata.labels["a"]'}, "spec.facts[0].field: must be one of metadata.annotations"),
     ({"name": "x", "label": "-a"}, "spec.facts[0].label: '-a' is no label or annotation key: write it as example.com/team"),
     ({"name": "x", "label": "Example.com/a"}, "spec.facts[0].label: 'Example.com/a' is no label or annotation key: write it as example.com/team"),
+    ({"name": "x", "label": "a..b/team"}, "spec.facts[0].label: 'a..b/team' is no label or annotation key: write it as example.com/team"),
+    ({"name": "x", "label": "a.-b/team"}, "spec.facts[0].label: 'a.-b/team' is no label or annotation key: write it as example.com/team"),
+    ({"name": "x", "label": "a" * 254 + "/team"}, f"spec.facts[0].label: '{'a' * 254}/team' is no label or annotation key: write it as example.com/team"),
+    ({"name": "x", "field": "metadata.name", "file": "x" * 256}, "spec.facts[0].file: must be a relative path of letters, digits, '-', '_' and '.': zone"),
     ({"name": "x", "label": ""}, "spec.facts[0].label: must be a string, not empty"),
     ({"name": "x", "field": "metadata.labels", "env": "LABELS"}, "spec.facts[0].env: the Downward API cannot carry this source as env: remove the key"),
     ({"name": "x", "field": "status.podIP", "file": "ip"}, "spec.facts[0].file: the Downward API cannot carry this source as file: remove the key"),
@@ -148,3 +152,8 @@ def test_a_divisor_may_be_a_number() -> None:
 def test_an_empty_name_keeps_a_fact_off_a_way() -> None:
     fact = parse_profile(profile(GOOD | {"env": ""})).facts[0]
     assert (fact.env, fact.file) == (None, "pod-name")
+
+
+@pytest.mark.parametrize("key", ["team", "a.b-c.d/Team", "a" * 253 + "/t", "x" * 63, "1/2"])
+def test_a_key_as_kubernetes_takes_it(key: str) -> None:
+    assert parse_profile(profile({"name": "x", "label": key})).facts[0].env == "X"

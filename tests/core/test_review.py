@@ -140,6 +140,13 @@ def test_a_bug_of_ours_costs_the_pod_its_facts_and_not_its_life() -> None:
     assert "AttributeError" in answer.detail
 
 
+def test_a_strange_item_of_a_volume_of_our_name_is_the_authors() -> None:
+    pod = pod_with()
+    pod["spec"]["volumes"] = [{"name": "podfacts", "downwardAPI": {"items": [{"path": ["a"]}]}}]
+    answer, response = answered(request(object=pod))
+    assert (response["allowed"], answer.outcome, answer.kept) == (True, "injected", 1)
+
+
 def test_warnings_are_clean_short_and_few() -> None:
     dirty = {"podfacts.dev/\x1b[31m\n": ""}
     long = {f"podfacts.dev/x{'y' * 300}{n}": "" for n in range(40)}

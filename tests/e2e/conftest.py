@@ -23,6 +23,7 @@ from podfacts.authority.certificates import new_authority
 from tests.case import PROFILE_TREES
 from tests.cluster import Cluster
 from tests.e2e.api import Api
+from tests.image import product
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -35,6 +36,8 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     with capture.global_and_fixture_disabled():
         print()  # noqa: T201 - a cold build takes ten minutes: say so
         found = Cluster.up(name, progress=print)
+        if found.has_node:
+            product.build(print)  # Now: the cluster's network leads nowhere, and so to no package index.
     found.enter()
     yield found
     if "PODFACTS_CLUSTER" not in os.environ:

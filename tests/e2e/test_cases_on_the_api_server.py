@@ -2,20 +2,25 @@
 
 import copy
 import json
+from io import BytesIO
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 
 from podfacts.core.injection import inject
-from podfacts.core.patch import apply
+from podfacts.offline.inject import inject_sources
 from tests.case import CASES, PROFILES, Case
+from tests.cluster import Cluster
 from tests.e2e.api import Api, Said
+from tests.e2e.conftest import REPOSITORY
 from tests.pods import pods
 
 pytestmark = [pytest.mark.api, pytest.mark.usefixtures("webhook")]
 
 TAKEN = [case for case in CASES if "refused" not in case.told and case.told.get("api") != "refuses"]
+TRIED: list[bool] = []
 REFUSED = [case for case in CASES if "refused" in case.told]
 
 
@@ -50,7 +55,9 @@ def in_any_order_of_token(pod: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("case", TAKEN, ids=lambda case: case.name)
 def test_webhook_and_offline_agree(case: Case, api: Api, namespaces: dict[str, str]) -> None:
-    offline = apply(case.pod, inject(case.pod, PROFILES).patch)
+    written = yaml.safe_dump({"apiVersion": "v1", "kind": "Pod", **case.pod}).encode()
+    # The command's own way, through its reader and writer of YAML.
+    offline = yaml.safe_load(inject_sources(["-"], PROFILES, "yaml", BytesIO(written)).text)
     by_webhook = dry(api, namespaces["hooked"], case.pod)
     by_hand = dry(api, namespaces["plain"], offline)
     both = dry(api, namespaces["hooked"], offline)
@@ -98,9 +105,25 @@ def test_what_the_api_server_takes_it_takes_injected(
     pod: dict[str, Any], api: Api, namespaces: dict[str, str]
 ) -> None:
     plain = dry(api, namespaces["plain"], pod)
+    TRIED.append(plain.status == 201)
     hooked = dry(api, namespaces["hooked"], pod)
     assert (hooked.status == 201) == (plain.status == 201), (plain.body, hooked.body)
     if plain.status == 201:
         again = dry(api, namespaces["hooked"], essence(hooked.body))
         assert again.status == 201
         assert in_any_order_of_token(essence(again.body)) == in_any_order_of_token(essence(hooked.body))
+
+
+def test_enough_of_the_random_pods_were_taken() -> None:
+    """Or the test above would say nothing."""
+    assert len(TRIED) >= 150
+    assert sum(TRIED) > len(TRIED) / 4
+
+
+def test_a_refusal_as_kubectl_shows_it(cluster: Cluster, namespaces: dict[str, str]) -> None:
+    """The README quotes it."""
+    case = next(case for case in REFUSED if "a relative mount path" in case.name)
+    tree = json.dumps({"apiVersion": "v1", "kind": "Pod", **case.pod})
+    said = cluster.kubectl("apply", "-n", namespaces["hooked"], "-f", "-", stdin=tree, check=False)
+    shown = " ".join(said.stderr.split())
+    assert shown in " ".join((REPOSITORY / "README.md").read_text().split()), shown

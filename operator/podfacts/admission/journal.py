@@ -30,7 +30,9 @@ class Journal:
         """Tell of a review, at level error when it found a bug of ours."""
         self._metrics.reviewed(answer, seconds)
         write = self.log.error if answer.outcome == "error" else self.log.info
-        detail = {"detail": answer.detail} if answer.detail else {}
+        # A traceback says most at its end, which a field of ordinary length would cut off.
+        key = "exception" if answer.outcome == "error" else "detail"
+        detail = {key: answer.detail} if answer.detail else {}
         write(
             "review",
             uid=answer.uid,

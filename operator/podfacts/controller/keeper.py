@@ -25,6 +25,8 @@ from podfacts.controller.apiserver import ApiServer, Failed, Resource, Tree
 from podfacts.controller.metrics import ControllerMetrics
 
 ROTATE = "podfacts.dev/rotate-ca"
+# Nothing here has the right to create: it could not be limited to a name.
+SHIPPED = "the manifests ship it: apply them again, unless you are uninstalling"
 
 SLOWEST = 30.0  # The longest pause in seconds after rounds that failed.
 
@@ -70,8 +72,9 @@ class Authority:
             self.beat = time.monotonic()
             outcome = await self._outcome()
             self._metrics.rounds.labels(outcome).inc()
-            # A conflict is no failure: somebody was quicker, and the next round reads what they wrote.
-            failures = 0 if outcome in ("unchanged", "written", "conflict") else failures + 1
+            # A conflict is no failure: somebody was quicker, and the next round reads what they wrote. Nor is an object
+            # that is away: the API server is well, and while it is away nobody is waited for but whoever brings it back.
+            failures = 0 if outcome in ("unchanged", "written", "conflict", "absent") else failures + 1
             await asyncio.sleep(pause(poll, failures) * (random.uniform(0.8, 1.2) if failures else 1))  # noqa: S311
 
     async def _outcome(self) -> str:
@@ -85,7 +88,11 @@ class Authority:
                     "a right is missing", verb=error.verb, resource=str(error.resource), detail=str(error)
                 )
             else:
-                self._log.warning("the round did not end", reason=error.reason, detail=str(error))
+                self._log.warning(
+                    "the round did not end",
+                    reason=error.reason,
+                    detail=f"{error}; {SHIPPED}" if error.reason == "absent" else str(error),
+                )
             return error.reason
         except Exception:  # noqa: BLE001
             # Of ours, then. It may be gone when the objects have changed, and the Lease is kept by another loop.
@@ -131,7 +138,7 @@ class Authority:
         except Failed as error:
             if error.reason != "absent":
                 raise
-            self._away(f"{error.resource} is away: its caBundle is not kept")
+            self._away(f"{error.resource} is away: its caBundle is not kept; {SHIPPED}")
             return None
         if _index(configuration, self._place.webhook) is None:
             self._away(

@@ -22,6 +22,7 @@ class EnvPlan(NamedTuple):
     injected: int
     kept: tuple[str, ...]
     warnings: tuple[str, ...]
+    shown: frozenset[str]  # The names that hold the fact in the end, injected now or there before.
 
 
 def env_plan(container: Container, facts: Sequence[EnvVar], overwrite: frozenset[str]) -> EnvPlan:
@@ -29,11 +30,11 @@ def env_plan(container: Container, facts: Sequence[EnvVar], overwrite: frozenset
     written = objects(container.spec, "env", container.path)
     if not written:
         patch = (_add(container, list(facts), "env"),) if facts else ()
-        return EnvPlan(patch, len(facts), (), _hidden(container, facts))
+        return EnvPlan(patch, len(facts), (), _hidden(container, facts), frozenset(map(_name, facts)))
     last = _last_of_each_name(container, written)
     missing = [each for each in facts if each["name"] not in last]
     operations = [_add(container, each, "env", index) for index, each in enumerate(missing)]
-    replaced, kept = [], []
+    replaced, kept, foreign = [], [], set()
     for each in facts:
         name = each["name"]
         if name not in last or same_source(written[last[name]].get("valueFrom"), each["valueFrom"]):
@@ -44,8 +45,13 @@ def env_plan(container: Container, facts: Sequence[EnvVar], overwrite: frozenset
             replaced.append(Operation(op="replace", path=where, value=each))
         else:
             kept.append(f"{container.name}: env {name} is the author's")
+            foreign.add(name)
     return EnvPlan(
-        (*operations, *replaced), len(missing) + len(replaced), tuple(kept), _hidden(container, missing)
+        (*operations, *replaced),
+        len(missing) + len(replaced),
+        tuple(kept),
+        _hidden(container, missing),
+        frozenset(map(_name, facts)) - foreign,
     )
 
 
@@ -61,10 +67,10 @@ def same_source(theirs: Any, ours: Mapping[str, Any]) -> bool:
     return bool(theirs == ours)
 
 
-def too_long(pod: Tree, facts: Sequence[EnvVar]) -> dict[str, str]:
+def unfit(pod: Tree, facts: Sequence[EnvVar]) -> dict[str, str]:
     """Facts that would keep every container from starting, by env name, each with its reason.
 
-    Only labels and annotations can be long. Their later changes do not matter: env is read when a container starts,
+    Only labels and annotations can hold what execve does not take. Their later changes do not matter: env is read when a container starts,
     and a restart would fail then; the file carries the value at any length.
     """
     metadata = mapping(pod, "metadata")
@@ -74,10 +80,18 @@ def too_long(pod: Tree, facts: Sequence[EnvVar]) -> dict[str, str]:
         if not path.endswith("']"):
             continue
         kind, _, key = path.removesuffix("']").removeprefix("metadata.").partition("['")
-        value = mapping(metadata, kind, ("metadata",)).get(key, "")
-        if len(each["name"]) + 1 + len(str(value).encode()) + 1 > LONGEST:
+        value = str(mapping(metadata, kind, ("metadata",)).get(key, ""))
+        if len(each["name"]) + 1 + len(value.encode()) + 1 > LONGEST:
             found[each["name"]] = f"env {each['name']}: the value is too long for an environment variable"
+        elif "\0" in value:
+            found[each["name"]] = (
+                f"env {each['name']}: the value holds NUL, which ends an environment variable"
+            )
     return found
+
+
+def _name(fact: EnvVar) -> str:
+    return fact["name"]
 
 
 def _add(container: Container, value: Any, *path: str | int) -> Operation:

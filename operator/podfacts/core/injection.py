@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from podfacts.core.env import env_plan, too_long
+from podfacts.core.env import EnvPlan, env_plan, unfit
 from podfacts.core.options import INJECTED, Options, options
 from podfacts.core.patch import Operation, pointer
 from podfacts.core.pod import Container, Tree, containers, mapping, texts
 from podfacts.core.profile import Profile
-from podfacts.core.volume import volume_plan
+from podfacts.core.volume import VolumePlan, volume_plan
 
 # Keys and values of all annotations together: TotalAnnotationSizeLimitB in apimachinery's validation.
 ANNOTATIONS_LIMIT = 256 * 1024
@@ -52,21 +52,20 @@ def inject(pod: Tree, profiles: Mapping[str, Profile]) -> Injection:
         return Injection("skipped", asked)
     profile = asked.profile
     chosen, skipped = _choose(pod, asked)
-    long = too_long(pod, profile.env)
-    facts = [each for each in profile.env if each["name"] not in long] if long else profile.env
-    skipped += long.values()
+    unsuited = unfit(pod, profile.env)
+    facts = [each for each in profile.env if each["name"] not in unsuited] if unsuited else profile.env
+    skipped += unsuited.values()
 
     patch: list[Operation] = []
     kept: list[str] = []
     warnings = list(asked.warnings)
     injected = 0
-    for container in chosen:
-        env = env_plan(container, facts, asked.overwrite)
+    plans = [env_plan(container, facts, asked.overwrite) for container in chosen]
+    for env in plans:
         patch += env.patch
         kept += env.kept
         warnings += env.warnings
         injected += env.injected
-        warnings += _unlimited(pod, container, profile)
     files = [*profile.pod_files]
     for container in chosen:
         files += profile.container_files(container.name)
@@ -74,6 +73,9 @@ def inject(pod: Tree, profiles: Mapping[str, Profile]) -> Injection:
     patch += volume.patch
     kept += volume.kept
     injected += volume.injected
+    if profile.limits:
+        for container, env in zip(chosen, plans, strict=True):
+            warnings += _unlimited(pod, container, profile, env, volume)
 
     record = _record(profile, kept, skipped)
     written = _write_record(pod, record)
@@ -109,25 +111,38 @@ def _choose(pod: Tree, asked: Options) -> tuple[list[Container], list[str]]:
     return chosen, skipped
 
 
-def _unlimited(pod: Tree, container: Container, profile: Profile) -> list[str]:
-    """A warning where a limit is asked for and unset: its value would be the node's, not the container's."""
+def _unlimited(
+    pod: Tree, container: Container, profile: Profile, env: EnvPlan, volume: VolumePlan
+) -> list[str]:
+    """A warning where a fact shows a limit that is unset: its value is the node's, and not the container's.
+
+    A limit of the pod as a whole is what env shows then; files do not know it (``kubelet_resources.go`` against
+    ``volume/downwardapi``).
+    """
     limits = mapping(mapping(container.spec, "resources", container.path), "limits", container.path)
-    unset = [
-        each
-        for each in profile.limits
-        # Huge pages have no allocatable to fall back to: unset is 0 there.
-        if not each.startswith("hugepages-") and _zero(limits.get(each))
-    ]
+    # Huge pages have no allocatable to fall back to: unset is 0 there.
+    unset = [each for each in profile.limits if not each.startswith("hugepages-") and _zero(limits.get(each))]
     if not unset:
         return []
     pod_limits = mapping(mapping(mapping(pod, "spec"), "resources", ("spec",)), "limits", ("spec",))
-    # The kubelet falls back to the pod's own limits for env and not for files.
-    whose = (
-        "the node's allocatable" if any(_zero(pod_limits.get(each)) for each in unset) else "the pod's limit"
-    )
-    names = ", ".join(f"limits.{each}" for each in unset)
-    files = ", and the node's allocatable in files" if whose == "the pod's limit" else ""
-    return [f"{container.name}: {names} unset: the fact shows {whose}{files}"]
+    everywhere, in_files = [], []
+    for each in unset:
+        facts = [fact for fact in profile.facts if fact.limit == each]
+        by_file = volume.shown and any(fact.file for fact in facts)
+        by_env = any(fact.env in env.shown for fact in facts)
+        if _zero(pod_limits.get(each)) and (by_env or by_file):
+            everywhere.append(f"limits.{each}")
+        elif by_file:
+            in_files.append(f"limits.{each}")
+    told = []
+    if everywhere:
+        told.append(f"{container.name}: {', '.join(everywhere)} unset: the fact shows the node's allocatable")
+    if in_files:
+        names = ", ".join(in_files)
+        told.append(
+            f"{container.name}: {names} unset: the file shows the node's allocatable, not the pod's limit"
+        )
+    return told
 
 
 def _zero(quantity: object) -> bool:

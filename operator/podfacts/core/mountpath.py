@@ -7,6 +7,9 @@ the runtime fail to create its directory, and the container never starts; so any
 import posixpath
 
 LENGTH = 4096
+# The runtime and the kubelet mount these into every container themselves. A read-only mount over, under or in place of
+# one of them, and so in place of /etc, keeps the container from starting.
+RESERVED = ("/proc", "/sys", "/dev", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
 
 
 def mount_path_fault(path: str) -> str | None:
@@ -17,6 +20,8 @@ def mount_path_fault(path: str) -> str | None:
         return "must not hold ':' or control characters: write a path such as /etc/downward"
     if normal(path) == "/" or ".." in path.split("/"):
         return "must be a folder of its own without '..': write a path such as /etc/downward"
+    if taken := [each for each in RESERVED if overlap(path, each)]:
+        return f"must not touch {taken[0]}, which every container needs: write a path such as /etc/downward"
     if len(path.encode()) > LENGTH:
         return f"must be at most {LENGTH} bytes"
     return None

@@ -37,9 +37,11 @@ SIZE_DIVISORS = ("1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "
 FACT_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 # Kubernetes takes any printable ASCII since 1.34, and less before: a C identifier works everywhere, in every shell.
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-FILE_PART = re.compile(r"[A-Za-z0-9_][-A-Za-z0-9_.]*")
+FILE_PART = re.compile(r"[A-Za-z0-9_][-A-Za-z0-9_.]{0,254}")
+# A DNS subdomain and a name, as in apimachinery's IsQualifiedName; the prefix has 253 characters at most.
 QUALIFIED = re.compile(
-    r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+    r"(?=[^/]{1,253}(/|$))([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
+    r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 )
 # The opt-in label's value names the profile, so the name must be a label value too.
 PROFILE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?")
@@ -62,6 +64,12 @@ class Fact:
     def per_container(self) -> bool:
         """Whether each container has a value of its own."""
         return "resourceFieldRef" in self.source
+
+    @property
+    def limit(self) -> str | None:
+        """The resource whose limit it is: ``cpu``; ``None`` if it is anything else."""
+        resource = self.source["resourceFieldRef"]["resource"] if self.per_container else ""
+        return resource.removeprefix("limits.") if resource.startswith("limits.") else None
 
 
 @dataclass(frozen=True)
@@ -94,14 +102,7 @@ class Profile:
             "container_facts": tuple(
                 each for each in self.facts if each.file is not None and each.per_container
             ),
-            "limits": tuple(
-                dict.fromkeys(
-                    each.source["resourceFieldRef"]["resource"].removeprefix("limits.")
-                    for each in self.facts
-                    if each.per_container
-                    and each.source["resourceFieldRef"]["resource"].startswith("limits.")
-                )
-            ),
+            "limits": tuple(dict.fromkeys(each.limit for each in self.facts if each.limit)),
         }
         for name, value in compiled.items():
             object.__setattr__(self, name, value)

@@ -21,6 +21,7 @@ class VolumePlan(NamedTuple):
     patch: tuple[Operation, ...]
     injected: int
     kept: tuple[str, ...]
+    shown: bool  # Whether a container sees the files in the end.
 
 
 def volume_plan(pod: Tree, chosen: Sequence[Container], files: Sequence[Item], mount_path: str) -> VolumePlan:
@@ -29,10 +30,11 @@ def volume_plan(pod: Tree, chosen: Sequence[Container], files: Sequence[Item], m
     volumes = objects(spec, "volumes", ("spec",))
     at = next((index for index, each in enumerate(volumes) if each.get("name") == VOLUME), None)
     if not files or not chosen:
-        return VolumePlan((), 0, ())
+        return VolumePlan((), 0, (), shown=False)
     present = None if at is None else _items_if_ours(volumes[at], files)
     if at is not None and present is None:
-        return VolumePlan((), 0, (f"volume {VOLUME} is the author's: no files are mounted",))
+        told = f"volume {VOLUME} is there and holds something else: it is left so, and no mount is added"
+        return VolumePlan((), 0, (told,), shown=False)
     mounts, kept, shown = [], [], False
     for container in chosen:
         taken = _taken(container, mount_path)
@@ -44,16 +46,16 @@ def volume_plan(pod: Tree, chosen: Sequence[Container], files: Sequence[Item], m
             shown = True
             mounts.append(_mount(container, mount_path))
     if not shown:
-        return VolumePlan((), 0, tuple(kept))
+        return VolumePlan((), 0, tuple(kept), shown=False)
     if at is None:
         volume = {"name": VOLUME, "downwardAPI": {"items": list(files)}}
         where = pointer("spec", "volumes", "-") if volumes else pointer("spec", "volumes")
         added = [Operation(op="add", path=where, value=volume if volumes else [volume])]
-        return VolumePlan((*mounts, *added), len(files), tuple(kept))
+        return VolumePlan((*mounts, *added), len(files), tuple(kept), shown=True)
     missing = [each for each in files if each["path"] not in (present or ())]
     where = pointer("spec", "volumes", at, "downwardAPI", "items", "-")
     grown = [Operation(op="add", path=where, value=each) for each in missing]
-    return VolumePlan((*mounts, *grown), len(missing), tuple(kept))
+    return VolumePlan((*mounts, *grown), len(missing), tuple(kept), shown=True)
 
 
 def _items_if_ours(volume: Tree, files: Iterable[Item]) -> frozenset[str] | None:
@@ -66,7 +68,7 @@ def _items_if_ours(volume: Tree, files: Iterable[Item]) -> frozenset[str] | None
     paths = []
     for item in items:
         path = item.get("path") if isinstance(item, dict) else None
-        if path not in wanted or not same_source(item, wanted[path]):
+        if not isinstance(path, str) or path not in wanted or not same_source(item, wanted[path]):
             return None
         paths.append(path)
     return frozenset(paths)
@@ -74,17 +76,24 @@ def _items_if_ours(volume: Tree, files: Iterable[Item]) -> frozenset[str] | None
 
 def _taken(container: Container, mount_path: str) -> str | None:
     """Who has the place: ``None`` is nobody, "" is our own mount, else a phrase about the author's."""
+    taken = None
     for index, mount in enumerate(objects(container.spec, "volumeMounts", container.path)):
         path = text(mount, "mountPath", (*container.path, "volumeMounts", index))
-        if path == mount_path and mount.get("name") == VOLUME and not mount.get("subPath"):
+        # A subPath mount is a copy that never follows.
+        part = mount.get("subPath") or mount.get("subPathExpr")
+        if path == mount_path and mount.get("name") == VOLUME and not part:
             return ""
-        if overlap(path, mount_path):
-            return f"the author mounts {path}"
+        if taken is None and overlap(path, mount_path):
+            taken = f"the author mounts {path}"
+    if taken:
+        return taken
     for index, device in enumerate(objects(container.spec, "volumeDevices", container.path)):
         path = text(device, "devicePath", (*container.path, "volumeDevices", index))
         if overlap(path, mount_path):
             return f"the author's device is {path}"
-    return None
+    # The kubelet mounts this file into the container too.
+    message = text(container.spec, "terminationMessagePath", container.path)
+    return f"the termination message is {message}" if message and overlap(message, mount_path) else None
 
 
 def _mount(container: Container, mount_path: str) -> Operation:

@@ -1,0 +1,85 @@
+"""What the installation's identities may do, by rbac/, by the API server's own word, and by what they did."""
+
+import json
+from typing import Any
+
+import yaml
+
+from tests.e2e.conftest import REPOSITORY
+from tests.e2e.install import SYSTEM, Installed
+
+Call = tuple[str, str, str, str]  # Verb, API group, resource, name: what a rule of RBAC is made of.
+
+
+def rules(component: str) -> set[Call]:
+    """Return what rbac/ gives an identity, in atoms."""
+    trees = yaml.safe_load_all((REPOSITORY / f"rbac/{component}.yaml").read_text())
+    return {
+        (verb, group, resource, name)
+        for tree in trees
+        for rule in tree.get("rules", [])
+        for verb in rule["verbs"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for name in rule["resourceNames"]
+    }
+
+
+def granted(here: Installed, account: str) -> set[Call]:
+    """All that an account may do in our namespace and cluster-wide, as the authorizer itself lists it."""
+    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview"}
+    text = json.dumps({**review, "spec": {"namespace": SYSTEM}})
+    path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+    words = ("create", "--raw", path, "-f", "-", f"--as=system:serviceaccount:{account}")
+    status = json.loads(here.cluster.kubectl(*words, stdin=text).stdout)["status"]
+    assert not status["incomplete"]
+    urls = {
+        (verb, "", url, "")
+        for rule in status["nonResourceRules"]
+        for verb in rule["verbs"]
+        for url in rule["nonResourceURLs"]
+    }
+    return urls | {
+        (verb, group, resource, name)
+        for rule in status["resourceRules"]
+        for verb in rule["verbs"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for name in rule.get("resourceNames", [""])
+    }
+
+
+def may(here: Installed, component: str, call: Call, namespace: str = SYSTEM) -> bool:
+    """Whether the API server lets a service account of ours do it."""
+    verb, group, resource, name = call
+    resource, _, subresource = resource.partition("/")
+    attributes = {
+        "verb": verb,
+        "group": group,
+        "resource": resource,
+        "subresource": subresource,
+        "name": name,
+    }
+    groups = ["system:authenticated", "system:serviceaccounts", f"system:serviceaccounts:{SYSTEM}"]
+    user = f"system:serviceaccount:{SYSTEM}:podfacts-{component}"
+    spec = {"user": user, "groups": groups, "resourceAttributes": {**attributes, "namespace": namespace}}
+    said = here.api.create("/apis/authorization.k8s.io/v1/subjectaccessreviews", {"spec": spec})
+    return bool(said["status"]["allowed"])
+
+
+def calls(here: Installed, component: str) -> list[tuple[Call, int]]:
+    """What a service account has asked the API server since the installation, and the answers' statuses."""
+    user = f"system:serviceaccount:{SYSTEM}:podfacts-{component}"
+    with here.cluster.audit_log.open("rb") as log:
+        log.seek(here.audited)
+        events = [json.loads(line) for line in log if user.encode() in line]
+    return [
+        (_call(event), event["responseStatus"]["code"])
+        for event in events
+        if event["stage"] == "ResponseComplete" and event["user"]["username"] == user
+    ]
+
+
+def _call(event: dict[str, Any]) -> Call:
+    of = event.get("objectRef", {"resource": event["requestURI"]})
+    return event["verb"], of.get("apiGroup", ""), of["resource"], of.get("name", "")

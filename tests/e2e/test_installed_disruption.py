@@ -1,0 +1,318 @@
+"""What opted-in pods notice while replicas of the installed webhook come and go: nothing, where that is possible.
+
+Where it is not, it is measured. The API server asks one replica once: a call that meets a process that has just died is an
+error, and with `failurePolicy: Fail` the pod is refused. The controllers of Deployments and the like try again by themselves.
+"""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import Cluster
+from tests.e2e.api import Api, Said
+from tests.e2e.conftest import REPOSITORY, wait_for
+from tests.e2e.install import (
+    MANIFEST,
+    SYSTEM,
+    Installed,
+    Tree,
+    installed,
+    namespaced,
+)
+from tests.e2e.install_load import Admissions, injected, not_injected, opted_in
+from tests.e2e.install_rights import calls, rules
+
+pytestmark = [pytest.mark.node, pytest.mark.timeout(1800)]  # The first test may have to build the image.
+
+DEPLOYMENT = "deployment/podfacts-webhook"
+
+
+@pytest.fixture(scope="module")
+def here(cluster: Cluster, api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
+    with installed(cluster, api, tmp_path_factory.mktemp("installed")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def namespace(here: Installed) -> Iterator[str]:
+    with namespaced(here.api, "-disruption") as name:
+        yield name
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cron_job(here: Installed, namespace: str) -> None:
+    """A job every minute, from the beginning: whatever is done to the webhook, its pods are to know their facts."""
+    main = {"name": "main", "image": "busybox:stable", "command": ["sh", "-c", "env"]}
+    template = {
+        "metadata": {"labels": {"podfacts.dev/inject": "true"}},
+        "spec": {"restartPolicy": "Never", "containers": [main]},
+    }
+    tree = {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": "minutely"},
+        "spec": {"schedule": "* * * * *", "jobTemplate": {"spec": {"template": template}}},
+    }
+    here.cluster.kubectl("apply", "-n", namespace, "-f", "-", stdin=json.dumps(tree))
+
+
+def ready(here: Installed) -> list[Tree]:
+    """The webhook's pods that are asked and stay."""
+    return [
+        pod
+        for pod in here.pods("webhook")
+        if "deletionTimestamp" not in pod["metadata"]
+        and ("Ready", "True")
+        in [(each["type"], each["status"]) for each in pod["status"].get("conditions", [])]
+    ]
+
+
+def settled(here: Installed) -> bool:
+    """Whether both replicas are asked, and none that was before them is left."""
+    return len(ready(here)) == len(here.pods("webhook")) == 2
+
+
+# -- in order --------------------------------------------------------------------------------------------------------
+
+
+def test_a_rolling_update_refuses_nobody(here: Installed, namespace: str) -> None:
+    before = {pod["metadata"]["name"] for pod in here.pods("webhook")}
+    with Admissions(here.cluster, namespace) as load:
+        for _ in range(2):
+            here.kubectl("rollout", "restart", DEPLOYMENT, "-n", SYSTEM)
+            here.kubectl("rollout", "status", DEPLOYMENT, "-n", SYSTEM, "--timeout=120s")
+        wait_for(lambda: settled(here))
+    assert not before & {pod["metadata"]["name"] for pod in here.pods("webhook")}
+    assert load.failed == []
+    assert load.admitted > 100
+
+
+def evict(here: Installed, name: str) -> Said:
+    """Ask for a pod's eviction, as a drained node does."""
+    path = f"/api/v1/namespaces/{SYSTEM}/pods/{name}"
+    return here.api.call("POST", f"{path}/eviction", {"metadata": {"name": name}})
+
+
+def test_a_drain_refuses_nobody(here: Installed, namespace: str) -> None:
+    """Both replicas are evicted, one after the other as the disruption budget lets them go."""
+    first, second = (pod["metadata"]["name"] for pod in ready(here))
+    with Admissions(here.cluster, namespace) as load:
+        assert evict(here, first).status == HTTPStatus.CREATED
+        refused = evict(here, second)
+        assert refused.status == HTTPStatus.TOO_MANY_REQUESTS
+        assert "disruption budget" in refused.body["message"]
+        wait_for(lambda: evict(here, second).status == HTTPStatus.CREATED, every=1)
+        wait_for(lambda: settled(here))
+    assert not {first, second} & {pod["metadata"]["name"] for pod in here.pods("webhook")}
+    assert load.failed == []
+    assert load.admitted > 100
+
+
+# -- by force --------------------------------------------------------------------------------------------------------
+
+
+def busiest(here: Installed) -> Tree:
+    """Return the replica that is asked most: the API server keeps its connections, so it may well be the only one."""
+    before = {pod["metadata"]["name"]: (pod, here.answered(pod)) for pod in ready(here)}
+    time.sleep(1)
+    return max(before.values(), key=lambda each: here.answered(each[0]) - each[1])[0]
+
+
+def process(pod: Tree) -> int:
+    """Return the process of a pod, as this machine numbers it."""
+    for folder in Path("/proc").iterdir():
+        try:
+            ours = pod["metadata"]["uid"] in (folder / "cgroup").read_text()
+            if ours and b"podfacts" in (folder / "cmdline").read_bytes().split(b"\0"):
+                return int(folder.name)
+        except OSError:  # No process, or one that has just ended.
+            continue
+    raise AssertionError("no process")
+
+
+def test_a_replica_that_is_killed_costs_what_meets_it_dead(here: Installed, namespace: str) -> None:
+    """SIGKILL to the replica that is asked. This one does refuse pods, and no webhook can help it.
+
+    Measured with twenty pods a second, six times: 1, 3, 1, 2, 6 and 7 were refused, the last of them 0.1, 0.2, 0.1,
+    1.4, 0.3 and 0.4 s after the kill (connection reset, EOF, then connection refused until the Service has forgotten
+    the address). The kubelet had the replica back, and the Service used it, 3 to 5 s after the kill.
+    """
+    with Admissions(here.cluster, namespace) as load:
+        replica = busiest(here)
+        assert load.failed == []
+        before = here.restarts()
+        killed = time.monotonic()
+        os.kill(process(replica), signal.SIGKILL)
+        wait_for(lambda: here.restarts() > before)
+        wait_for(lambda: settled(here))
+        back = time.monotonic() - killed
+        time.sleep(1)
+    assert back < 30
+    assert [said for at, said in load.failed if at - killed > 5] == []
+    assert len(load.failed) < 40
+    # Never the other way out: no pod came in without its facts.
+    assert [said for _, said in load.failed if "failed calling webhook" not in said] == []
+    assert load.admitted > 50
+
+
+def test_a_replica_that_hangs_costs_what_waits_for_it(here: Installed, namespace: str) -> None:
+    """SIGSTOP to the replica that is asked, for ten seconds: who waits for it is refused after `timeoutSeconds`.
+
+    Measured with twenty pods a second from two threads: 1 and 4 were refused, 3 and 6 s after it stopped. Then the API server
+    has left its connections, and the Service the address. (Where it goes on hanging the kubelet restarts it, after 60 s.)
+    """
+    with Admissions(here.cluster, namespace) as load:
+        stopped = process(busiest(here))
+        assert load.failed == []
+        start = time.monotonic()
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            time.sleep(10)
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+        time.sleep(1)
+    assert [said for at, said in load.failed if at - start > 14] == []
+    assert len(load.failed) <= 2 * 14 / 3  # Two threads can wait no more often than that.
+    assert [said for _, said in load.failed if "failed calling webhook" not in said] == []
+    assert load.admitted > 50
+    wait_for(lambda: settled(here))
+
+
+def test_a_replica_that_is_deleted_by_force_refuses_nobody(here: Installed, namespace: str) -> None:
+    """The object goes at once, and the address with it; the kubelet still lets the process end in two seconds.
+
+    Measured six times: nobody was refused. That the Service forgets the address first is not promised, though.
+    """
+    with Admissions(here.cluster, namespace) as load:
+        gone = busiest(here)["metadata"]["name"]
+        deleted = time.monotonic()
+        here.kubectl("delete", "pod", gone, "-n", SYSTEM, "--force", "--grace-period=0")
+        wait_for(lambda: settled(here))
+        time.sleep(1)
+    assert [said for at, said in load.failed if at - deleted > 5] == []
+    assert len(load.failed) < 5
+    assert load.admitted > 50
+
+
+def test_the_pods_of_a_cron_job(here: Installed, namespace: str) -> None:
+    """Made while all this went on, by the CronJob's own controller."""
+    path = f"/api/v1/namespaces/{namespace}/pods"
+    pods = wait_for(lambda: here.api.call("GET", path, labelSelector="job-name").body["items"], 75)
+    assert all(map(injected, pods))
+    name = pods[0]["metadata"]["name"]
+    assert name.startswith("minutely-")
+    wait_for(lambda: f"POD_NAME={name}" in here.kubectl("logs", "-n", namespace, name).splitlines(), 20)
+    here.kubectl("delete", "cronjob", "minutely", "-n", namespace)
+
+
+# -- nobody there ----------------------------------------------------------------------------------------------------
+
+
+def alone(here: Installed) -> None:
+    """Take all replicas away."""
+    here.kubectl("scale", DEPLOYMENT, "-n", SYSTEM, "--replicas=0")
+    wait_for(lambda: not here.pods("webhook"))
+
+
+def plain(name: str) -> Tree:
+    """Return a pod that did not ask for anything."""
+    pod = opted_in(name)
+    del pod["metadata"]["labels"]
+    return pod
+
+
+def test_without_a_replica_only_opted_in_pods_wait(here: Installed, namespace: str) -> None:
+    path = f"/api/v1/namespaces/{namespace}/pods"
+    alone(here)
+    refused = here.api.call("POST", path, opted_in("asks"))
+    assert refused.status == HTTPStatus.INTERNAL_SERVER_ERROR
+    assert 'failed calling webhook "pods.podfacts.dev"' in refused.body["message"]
+    here.api.create(path, plain("asks-for-nothing"))
+    words = (
+        "create",
+        "deployment",
+        "waits",
+        "-n",
+        namespace,
+        "--image=busybox:stable",
+        "--dry-run=client",
+        "-o=json",
+    )
+    tree = json.loads(here.kubectl(*words, "--", "sleep", "999999"))
+    tree["spec"]["template"]["metadata"]["labels"]["podfacts.dev/inject"] = "true"
+    here.cluster.kubectl("apply", "-n", namespace, "-f", "-", stdin=json.dumps(tree))
+    wait_for(lambda: "FailedCreate" in here.kubectl("get", "events", "-n", namespace))
+    # Our own pods need nobody's leave, least of all their own.
+    start = time.monotonic()
+    here.kubectl("scale", DEPLOYMENT, "-n", SYSTEM, "--replicas=2")
+    wait_for(lambda: not not_injected(here.api, path), 60)
+    assert time.monotonic() - start < 30
+    # And what waited goes on by itself.
+    (pod,) = wait_for(lambda: here.api.call("GET", path, labelSelector="app=waits").body["items"], 60)
+    assert injected(pod)
+    wait_for(lambda: settled(here))
+
+
+def test_the_overlay_ignore_lets_pods_in_without_facts(here: Installed, namespace: str) -> None:
+    path = f"/api/v1/namespaces/{namespace}/pods"
+    said = here.kubectl("apply", "-k", str(REPOSITORY / "deploy/overlays/ignore")).splitlines()
+    changed = [line for line in said if not line.endswith(" unchanged") and "poddisruptionbudget" not in line]
+    assert changed == ["mutatingwebhookconfiguration.admissionregistration.k8s.io/podfacts configured"]
+    assert here.trusts()  # The caBundle is not lost by it.
+    assert not not_injected(here.api, path)
+    alone(here)
+    pod = wait_for(lambda: here.api.call("POST", path, opted_in("bare"), dryRun="All"))
+    assert pod.status == HTTPStatus.CREATED
+    assert not injected(pod.body)
+    # Back again: the manifest brings the replicas and the policy.
+    assert [line.split()[0] for line in here.apply() if line.endswith(" configured")] == [
+        "poddisruptionbudget.policy/podfacts-controller",
+        "deployment.apps/podfacts-webhook",
+        "poddisruptionbudget.policy/podfacts-webhook",
+        "mutatingwebhookconfiguration.admissionregistration.k8s.io/podfacts",
+    ]
+    here.wait_available()
+    wait_for(lambda: not not_injected(here.api, path))
+
+
+# -- the end ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_logs_are_json_and_hold_no_key_and_no_error(here: Installed) -> None:
+    lines = here.lines.read()
+    assert len(lines) > 10  # Each replica that has been, once for each time it was started.
+    assert here.lines.keys()
+    assert here.lines.unfit() == []
+
+
+def test_the_api_server_was_asked_for_what_rbac_says_and_nothing_else(here: Installed) -> None:
+    assert calls(here, "webhook") == []
+    made = calls(here, "controller")
+    assert {call for call, _ in made} == rules("controller")
+    assert {status for _, status in made} <= {HTTPStatus.OK, HTTPStatus.CONFLICT}
+
+
+def test_the_end_with_the_namespace_first(here: Installed, namespace: str) -> None:
+    """Not the README's order: opted-in pods wait until the configuration goes as well, and nobody else does."""
+    path = f"/api/v1/namespaces/{namespace}/pods"
+    here.kubectl("delete", "namespace", SYSTEM, "--wait=false")
+
+    def gone() -> bool:
+        here.api.create(path, plain("asks-nobody"), dryRun="All")
+        return here.api.call("GET", f"/api/v1/namespaces/{SYSTEM}").status == HTTPStatus.NOT_FOUND
+
+    wait_for(gone, 90, 0.5)
+    refused = here.api.call("POST", path, opted_in("asks"))
+    assert refused.status == HTTPStatus.INTERNAL_SERVER_ERROR
+    assert 'failed calling webhook "pods.podfacts.dev"' in refused.body["message"]
+    here.kubectl("delete", "mutatingwebhookconfiguration", "podfacts")
+    wait_for(lambda: here.api.call("POST", path, opted_in("asks")).status == HTTPStatus.CREATED, 5)
+    here.kubectl("delete", "--ignore-not-found", "-f", str(MANIFEST))
+    assert here.cluster_wide() - here.before == set()
+    assert here.lines.unfit(errors=True) == []
