@@ -121,19 +121,21 @@ def _unlimited(
     """
     limits = mapping(mapping(container.spec, "resources", container.path), "limits", container.path)
     # Huge pages have no allocatable to fall back to: unset is 0 there.
-    unset = [each for each in profile.limits if not each.startswith("hugepages-") and _zero(limits.get(each))]
+    unset = [
+        each
+        for each in profile.limits
+        if not each.resource.startswith("hugepages-") and _zero(limits.get(each.resource))
+    ]
     if not unset:
         return []
     pod_limits = mapping(mapping(mapping(pod, "spec"), "resources", ("spec",)), "limits", ("spec",))
     everywhere, in_files = [], []
     for each in unset:
-        facts = [fact for fact in profile.facts if fact.limit == each]
-        by_file = volume.shown and any(fact.file for fact in facts)
-        by_env = any(fact.env in env.shown for fact in facts)
-        if _zero(pod_limits.get(each)) and (by_env or by_file):
-            everywhere.append(f"limits.{each}")
+        by_file = volume.shown and each.file
+        if _zero(pod_limits.get(each.resource)) and (by_file or not each.env.isdisjoint(env.shown)):
+            everywhere.append(f"limits.{each.resource}")
         elif by_file:
-            in_files.append(f"limits.{each}")
+            in_files.append(f"limits.{each.resource}")
     told = []
     if everywhere:
         told.append(f"{container.name}: {', '.join(everywhere)} unset: the fact shows the node's allocatable")

@@ -65,7 +65,8 @@ def options(pod: Tree, profiles: Mapping[str, Profile]) -> Options | str:
             f'there is no profile {asked!r}: write "true", "false" or one of {known}',
         )
     mount_path = annotations.get(MOUNT_PATH, profile.mount_path)
-    if fault := mount_path_fault(mount_path):
+    # The profile's own was checked when it was read.
+    if MOUNT_PATH in annotations and (fault := mount_path_fault(mount_path)):
         raise Refused(("metadata", "annotations", MOUNT_PATH), fault)
     overwrite = _list(annotations, OVERWRITE)
     return Options(

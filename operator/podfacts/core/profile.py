@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from podfacts.core.mountpath import mount_path_fault
 from podfacts.core.pod import EnvVar, FieldRef, Item, ResourceFieldRef, Source
@@ -72,6 +72,14 @@ class Fact:
         return resource.removeprefix("limits.") if resource.startswith("limits.") else None
 
 
+class Limit(NamedTuple):
+    """A resource whose limit a profile shows: the env names that show it, and whether a file does."""
+
+    resource: str
+    env: frozenset[str]
+    file: bool
+
+
 @dataclass(frozen=True)
 class Profile:
     """Facts and options, compiled: the lists below are what goes into a pod, shared by all pods, never changed."""
@@ -83,7 +91,7 @@ class Profile:
     env: tuple[EnvVar, ...] = field(init=False)
     pod_files: tuple[Item, ...] = field(init=False)
     container_facts: tuple[Fact, ...] = field(init=False)
-    limits: tuple[str, ...] = field(init=False)
+    limits: tuple[Limit, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         """Compile."""
@@ -102,7 +110,7 @@ class Profile:
             "container_facts": tuple(
                 each for each in self.facts if each.file is not None and each.per_container
             ),
-            "limits": tuple(dict.fromkeys(each.limit for each in self.facts if each.limit)),
+            "limits": tuple(_limits(self.facts)),
         }
         for name, value in compiled.items():
             object.__setattr__(self, name, value)
@@ -140,6 +148,14 @@ def parse_profile(tree: Any) -> Profile:
     facts = tuple(_fact(each, ("spec", "facts", index)) for index, each in enumerate(spec["facts"]))
     _refuse_clashes(facts)
     return Profile(name, facts, mount_path)
+
+
+def _limits(facts: Iterable[Fact]) -> Iterator[Limit]:
+    found = [fact for fact in facts if fact.limit]
+    for resource in dict.fromkeys(fact.limit for fact in found):
+        same = [fact for fact in found if fact.limit == resource]
+        env = frozenset(fact.env for fact in same if fact.env)
+        yield Limit(resource or "", env, any(fact.file for fact in same))
 
 
 def _fact(tree: Any, path: tuple[Segment, ...]) -> Fact:
