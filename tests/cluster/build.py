@@ -5,7 +5,6 @@ A build lands in the cache under a name made of the version and of a hash of tho
 when their own word for their version is the same minor.
 """
 
-import fcntl
 import hashlib
 import os
 import re
@@ -16,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.cluster import folders
+from tests.cluster import folders, locks
 from tests.cluster.errors import ClusterError
 from tests.cluster.progress import Say, elapsed, ticking
 
@@ -88,11 +87,7 @@ def _lock(folder: Path, say: Say) -> Iterator[None]:
             f"cannot write to {folder}: {error.strerror}; set PODFACTS_CACHE to a folder of yours"
         ) from error
     with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("waiting for another run that is building the binaries")
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        locks.take(handle, say, "waiting for another run that is building the binaries")
         yield
 
 

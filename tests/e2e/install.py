@@ -9,8 +9,6 @@ import contextlib
 import os
 import socket
 import ssl
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
@@ -22,13 +20,13 @@ import urllib3
 from cryptography import x509
 
 from tests.cluster import Cluster
+from tests.cluster.progress import quiet
 from tests.e2e.api import Api
 from tests.e2e.conftest import ADMISSION, REPOSITORY, wait_for
 from tests.e2e.install_lines import Lines
 from tests.e2e.install_load import not_injected
+from tests.image import product
 
-# Where the tests were started: the cluster's network, which the `cluster` fixture enters, has no way out.
-OUTSIDE = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 SYSTEM = "podfacts-system"
 MANIFEST = REPOSITORY / "deploy/install.yaml"
 COMPONENTS = ("webhook", "controller")
@@ -161,20 +159,12 @@ def leaf(pod: Tree, bundle: bytes, host: str = f"podfacts-webhook.{SYSTEM}.svc")
     return x509.load_der_x509_certificate(der)
 
 
-def image() -> Path:
-    """Build the image, or find it built."""
-    words = [f"--net=/proc/{os.getpid()}/fd/{OUTSIDE}", sys.executable, "-m", "tests.image", "build"]
-    done = subprocess.run(["nsenter", *words], cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return Path(done.stdout.splitlines()[-1])
-
-
 @contextlib.contextmanager
 def installed(cluster: Cluster, api: Api, folder: Path) -> Iterator[Installed]:
     """The installation, from nothing to Available; afterwards gone."""
     if not cluster.has_node:
         pytest.skip(" ".join(cluster.left_out))
-    cluster.load_image(image())
+    cluster.load_image(product.build(quiet).path)  # Built before this process entered the cluster's network.
     here = Installed(cluster, api, folder)
     try:
         with here.lines:

@@ -23,7 +23,10 @@ from tests.e2e.install import (
 from tests.e2e.install_load import injected, opted_in
 from tests.e2e.install_rights import Call, calls, granted, may, rules
 
-pytestmark = [pytest.mark.node, pytest.mark.timeout(1800)]  # The first test may have to build the image.
+pytestmark = [
+    pytest.mark.node,
+    pytest.mark.timeout(1800),
+]  # Some wait for kubelets and restarts, one after another.
 
 SHOW = ["sh", "-c", "env; cat /etc/downward/pod-name; echo; [ -z $STAYS ] || exec sleep 999999"]
 

@@ -32,7 +32,10 @@ from tests.e2e.install import (
 from tests.e2e.install_load import Admissions, not_injected
 from tests.e2e.install_rights import calls, rules
 
-pytestmark = [pytest.mark.node, pytest.mark.timeout(1800)]  # The first test may have to build the image.
+pytestmark = [
+    pytest.mark.node,
+    pytest.mark.timeout(1800),
+]  # Some wait for kubelets and restarts, one after another.
 
 
 @pytest.fixture(scope="module")

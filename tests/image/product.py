@@ -4,7 +4,6 @@ The file is kept under a key of everything that goes in, so asking twice costs n
 the layers after it.
 """
 
-import fcntl
 import hashlib
 import json
 import shutil
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.cluster import locks
 from tests.cluster.progress import Say, elapsed
 from tests.image import bases, pip_settings
 from tests.image.buildah import buildah, folder, need
@@ -113,9 +113,5 @@ def _files(names: tuple[str, ...]) -> Iterator[Path]:
 def _lock(say: Say) -> Iterator[None]:
     """Let one build at a time work on the storage."""
     with (folder() / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("waiting for another build of the image")
-            fcntl.flock(file, fcntl.LOCK_EX)
+        locks.take(file, say, "waiting for another build of the image")
         yield
