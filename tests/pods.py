@@ -5,7 +5,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 NAMES = st.sampled_from(["main", "side", "setup", "proxy", "a", "z9"])
-ENV_NAMES = st.sampled_from(["POD_NAME", "POD_IP", "NODE_NAME", "APP", "TEAM", "CPU_LIMIT", "HOME", "X.y-z"])
+ENV_NAMES = st.sampled_from(
+    ["POD_NAME", "POD_IP", "NODE_NAME", "APP", "TEAM", "CPU_LIMIT", "HOME", "X.y-z", "KUBERNETES_API"]
+)
 FIELDS = st.sampled_from(
     [
         "metadata.name",
@@ -17,7 +19,17 @@ FIELDS = st.sampled_from(
     ]
 )
 PATHS = st.sampled_from(
-    ["/etc/downward", "/etc/downward/x", "/etc", "/etc//downward", "/data", "/etc/facts", "/"]
+    [
+        "/etc/downward",
+        "/etc/downward/x",
+        "/etc",
+        "/etc//downward",
+        "/data",
+        "/etc/facts",
+        "/",
+        "/var/run/secrets/kubernetes.io/serviceaccount",
+        "/run/api",
+    ]
 )
 QUANTITIES = {
     "cpu": st.sampled_from(["1", "250m", "0", "1500m", "0.5"]),
@@ -80,6 +92,8 @@ ANNOTATIONS = st.fixed_dictionaries(
         "podfacts.dev/overwrite": st.sampled_from(["POD_NAME", "POD_NAME,APP,CPU_LIMIT", "HOME"]),
         "podfacts.dev/injected": st.sampled_from(["", "forged", "{}"]),
         "podfacts.dev/unknown": st.just("x"),
+        "podfacts.dev/api-access": st.sampled_from(["true", "false"]),
+        "podfacts.dev/ambassador": st.sampled_from(["true", "false", "false"]),
         "example.com/team": st.text(max_size=20),
     },
 )
@@ -90,12 +104,20 @@ def pods(draw: st.DrawFn, profiles: tuple[str, ...]) -> dict[str, Any]:
     """One opted-in pod; its name is left for the caller to set."""
     names: list[str] = draw(st.lists(NAMES, unique=True, min_size=1, max_size=5))
     regular = draw(st.integers(1, len(names)))
-    volumes = draw(st.lists(st.sampled_from(["podfacts", "data", "more"]), unique=True, max_size=3))
+    volumes = draw(
+        st.lists(st.sampled_from(["podfacts", "data", "more", "podfacts-api"]), unique=True, max_size=3)
+    )
     spec: dict[str, Any] = {
         "containers": [draw(containers(name, volumes, init=False)) for name in names[:regular]]
     }
     if names[regular:]:
         spec["initContainers"] = [draw(containers(name, volumes, init=True)) for name in names[regular:]]
+    automount = draw(st.sampled_from([None, None, False, True]))
+    if automount is not None:
+        spec["automountServiceAccountToken"] = automount
+    user = draw(st.sampled_from([None, None, 0, 1000]))
+    if user is not None:
+        spec["securityContext"] = {"runAsUser": user}
     if draw(st.booleans()) or volumes:
         spec["volumes"] = [{"name": name, **draw(volume_sources)} for name in volumes]
     labels = {

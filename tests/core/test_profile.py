@@ -108,6 +108,66 @@ def test_a_wrong_profile(tree: Any, sentence: str) -> None:
     assert tree == before
 
 
+PATHS = "spec.ambassador.acceptPaths[0]: "
+FOUR = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "100m", "memory": "64Mi"}}
+ACCESS: list[tuple[dict[str, Any], str]] = [
+    ({"apiAccess": []}, "spec.apiAccess: must be an object"),
+    ({"apiAccess": {"expiry": 1}}, "spec.apiAccess.expiry: is not known here: write enabled, mountPath, expirationSeconds, audience, env, reads"),
+    ({"apiAccess": {"enabled": "true"}}, "spec.apiAccess.enabled: must be true or false"),
+    ({"apiAccess": {"mountPath": "var"}}, "spec.apiAccess.mountPath: must be an absolute path such as /etc/downward, not 'var'"),
+    ({"apiAccess": {"expirationSeconds": 599}}, "spec.apiAccess.expirationSeconds: must be a whole number of seconds, at least 600: Kubernetes gives no shorter token"),
+    ({"apiAccess": {"expirationSeconds": 2**32 + 1}}, "spec.apiAccess.expirationSeconds: must be a whole number of seconds, at least 600"),
+    ({"apiAccess": {"expirationSeconds": "1h"}}, "spec.apiAccess.expirationSeconds: must be a whole number of seconds, at least 600"),
+    ({"apiAccess": {"expirationSeconds": True}}, "spec.apiAccess.expirationSeconds: must be a whole number of seconds, at least 600"),
+    ({"apiAccess": {"audience": ""}}, "spec.apiAccess.audience: must be a string, not empty"),
+    ({"apiAccess": {"audience": "a b"}}, "spec.apiAccess.audience: must be printable ASCII without spaces, such as https://kubernetes.default.svc; remove it for the API server's own"),
+    ({"apiAccess": {"env": {"1A": "ca"}}}, "spec.apiAccess.env.1A: must be letters, digits and '_', not starting with a digit: SSL_CERT_FILE"),
+    ({"apiAccess": {"env": {"A": "key"}}}, "spec.apiAccess.env.A: must be one of api, ca, token, namespace"),
+    ({"apiAccess": {"env": {"KUBERNETES_API": "api"}}}, "spec.apiAccess.env.KUBERNETES_API: is always set: remove this line"),
+    ({"apiAccess": {"env": {"POD_NAME": "api"}}}, "spec.facts[0]: env POD_NAME is set by apiAccess: give this fact another name"),
+    ({"apiAccess": {"reads": []}}, "spec.apiAccess.reads: must be a list of at least one string, such as [pods, services]"),
+    ({"apiAccess": {"reads": ["pods", "Pods"]}}, "spec.apiAccess.reads[1]: must be a resource: pods, deployments.apps or pods/log"),
+    ({"apiAccess": {"reads": ["pods", "pods"]}}, "spec.apiAccess.reads[1]: pods stands there twice"),
+    ({"apiAccess": {"reads": [1]}}, "spec.apiAccess.reads[0]: must be a string, not empty"),
+    ({"apiAccess": {"enabled": True}, "ambassador": {"enabled": True}}, "spec.ambassador.enabled: and apiAccess.enabled cannot both be true: with the ambassador the containers hold no token. Keep one of them"),
+    ({"ambassador": {"port": 80}}, "spec.ambassador.port: is not known here: write enabled, image, acceptPaths, methods, resources"),
+    ({"ambassador": {"image": "a b"}}, "spec.ambassador.image: must be an image with kubectl in it, such as registry.k8s.io/kubectl:v1.36.3"),
+    ({"ambassador": {"methods": ["GET", "CONNECT"]}}, "spec.ambassador.methods[1]: must be one of GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE"),
+    ({"ambassador": {"acceptPaths": "^/api"}}, "spec.ambassador.acceptPaths: must be a list of at least one string"),
+    ({"ambassador": {"acceptPaths": ["^.*"]}}, PATHS + "must begin with ^/, or it would be looked for anywhere in a path: write one such as "),
+    ({"ambassador": {"acceptPaths": ["^/"]}}, PATHS + "'^/' lets every path through: write one such as "),
+    ({"ambassador": {"acceptPaths": ["^/.*"]}}, PATHS + "'^/.*' lets every path through: write one such as "),
+    ({"ambassador": {"acceptPaths": ["^/api$|"]}}, PATHS + "'^/api$|' lets every path through: write one such as "),
+    ({"ambassador": {"acceptPaths": ["^/api/[^/]+("]}}, PATHS + "'^/api/[^/]+(' is no regular expression (missing ), unterminated subpattern at position 11): write one such as "),
+    ({"ambassador": {"acceptPaths": ["^/(?!secrets)"]}}, PATHS + "'^/(?!secrets)' holds more than literals, . ^ $ ( ) | [ ] * + ? and escaped signs, which is all that is taken here: write one such as "),
+    ({"ambassador": {"acceptPaths": ["^/a{1}"]}}, PATHS + "'^/a{1}' holds more than literals"),
+    ({"ambassador": {"acceptPaths": ["^/[[:alpha:]]"]}}, PATHS + "'^/[[:alpha:]]' holds more than literals"),
+    ({"ambassador": {"acceptPaths": ["^/a,^/b"]}}, PATHS + "must hold no comma, for kubectl splits there: write one such as "),
+    ({"ambassador": {"acceptPaths": ["^/" + "a" * 255]}}, PATHS + "must be at most 256 characters"),
+    ({"ambassador": {"resources": {"requests": {}}}}, "spec.ambassador.resources: needs the key limits"),
+    ({"ambassador": {"resources": {**FOUR, "claims": []}}}, "spec.ambassador.resources.claims: is not known here: write requests, limits"),
+    ({"ambassador": {"resources": {**FOUR, "limits": {"cpu": "100m"}}}}, "spec.ambassador.resources.limits: needs the key memory"),
+    ({"ambassador": {"resources": {**FOUR, "limits": {"cpu": 1, "memory": "1Gi"}}}}, "spec.ambassador.resources.limits.cpu: must be a string, not empty"),
+    ({"ambassador": {"resources": {**FOUR, "limits": {"cpu": "0", "memory": "1Gi"}}}}, "spec.ambassador.resources.limits.cpu: must be an amount such as 100m or 64Mi, in double quotes"),
+    ({"ambassador": {"resources": {**FOUR, "limits": {"cpu": "9m", "memory": "1Gi"}}}}, "spec.ambassador.resources.requests.cpu: must not be above limits.cpu"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("spec", "sentence"), ACCESS, ids=[str(each[0]) for each in ACCESS])
+def test_wrong_api_access(spec: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(Refused) as refused:
+        parse_profile(profile(GOOD, **spec))
+    assert str(refused.value).startswith(sentence)
+
+
+def test_what_pods_read_is_no_part_of_what_they_get() -> None:
+    declared = parse_profile(profile(GOOD, apiAccess={"reads": ["services", "deployments.apps"]}))
+    assert declared.api_access.reads == ("services", "deployments.apps")
+    assert declared.hash == parse_profile(profile(GOOD)).hash
+    shorter = parse_profile(profile(GOOD, apiAccess={"expirationSeconds": 600}))
+    assert shorter.hash != declared.hash
+
+
 def test_metadata_as_the_api_server_shows_it_is_fine() -> None:
     tree = profile(GOOD)
     tree["metadata"] |= {"uid": "u", "resourceVersion": "1", "managedFields": []}

@@ -37,7 +37,7 @@ def env_plan(container: Container, facts: Sequence[EnvVar], overwrite: frozenset
     replaced, kept, foreign = [], [], set()
     for each in facts:
         name = each["name"]
-        if name not in last or same_source(written[last[name]].get("valueFrom"), each["valueFrom"]):
+        if name not in last or _same(written[last[name]], each):
             continue
         if name in overwrite:
             # The entries added above moved the author's down.
@@ -53,6 +53,12 @@ def env_plan(container: Container, facts: Sequence[EnvVar], overwrite: frozenset
         _hidden(container, missing),
         frozenset(map(_name, facts)) - foreign,
     )
+
+
+def _same(theirs: Tree, ours: EnvVar) -> bool:
+    if "valueFrom" in ours:
+        return same_source(theirs.get("valueFrom"), ours["valueFrom"])
+    return theirs.get("value") == ours["value"] and not theirs.get("valueFrom")
 
 
 def same_source(theirs: Any, ours: Mapping[str, Any]) -> bool:

@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from podfacts.core.ambassador import NAME, sidecar
+from podfacts.core.apiaccess import NONE, Access, bundle
 from podfacts.core.env import EnvPlan, env_plan, unfit
+from podfacts.core.mounts import mounted
 from podfacts.core.options import INJECTED, Options, options
 from podfacts.core.patch import Operation, pointer
 from podfacts.core.pod import Container, Tree, containers, mapping, texts
@@ -56,11 +59,15 @@ def inject(pod: Tree, profiles: Mapping[str, Profile]) -> Injection:
     facts = [each for each in profile.env if each["name"] not in unsuited] if unsuited else profile.env
     skipped += unsuited.values()
 
-    patch: list[Operation] = []
+    before, access, after = _access(pod, chosen, asked)
+    patch: list[Operation] = [*before]
     kept: list[str] = []
     warnings = list(asked.warnings)
     injected = 0
-    plans = [env_plan(container, facts, asked.overwrite) for container in chosen]
+    plans = []
+    for container in chosen:
+        more = access.env.get(container.name)
+        plans.append(env_plan(container, [*facts, *more] if more else facts, asked.overwrite))
     for env in plans:
         patch += env.patch
         kept += env.kept
@@ -70,14 +77,18 @@ def inject(pod: Tree, profiles: Mapping[str, Profile]) -> Injection:
     for container in chosen:
         files += profile.container_files(container.name)
     volume = volume_plan(pod, chosen, files, asked.mount_path)
-    patch += volume.patch
+    patch += mounted(pod, (*volume.mounts, *access.mounts), (*volume.volumes, *access.volumes))
+    patch += volume.grown
     kept += volume.kept
+    kept += access.kept
     injected += volume.injected
+    warnings += access.warnings
     if profile.limits:
         for container, env in zip(chosen, plans, strict=True):
             warnings += _unlimited(pod, container, profile, env, volume)
 
-    record = _record(profile, kept, skipped)
+    patch += after
+    record = _record(profile, asked.access, kept, skipped)
     written = _write_record(pod, record)
     if isinstance(written, str):
         warnings.append(written)
@@ -95,10 +106,23 @@ def inject(pod: Tree, profiles: Mapping[str, Profile]) -> Injection:
     )
 
 
+def _access(
+    pod: Tree, chosen: list[Container], asked: Options
+) -> tuple[tuple[Operation, ...], Access, tuple[Operation, ...]]:
+    """What gives the pod its way to the API server, between what goes first of all and what goes last."""
+    if asked.access == "ambassador":
+        added = sidecar(pod, chosen, asked.profile.ambassador, asked.profile.api_access)
+        return added.before, added.access, added.after
+    return (), bundle(pod, chosen, asked.profile.api_access) if asked.access else NONE, ()
+
+
 def _choose(pod: Tree, asked: Options) -> tuple[list[Container], list[str]]:
     chosen, skipped = [], []
     found = set()
     for each in containers(pod):
+        # The sidecar of an earlier pass is nobody to give facts to.
+        if asked.access == "ambassador" and each.name == NAME:
+            continue
         found.add(each.name)
         if each.name in asked.skip:
             skipped.append(f"{each.name}: in podfacts.dev/skip-containers")
@@ -152,9 +176,11 @@ def _zero(quantity: object) -> bool:
     return not any(digit in mantissa for digit in "123456789")
 
 
-def _record(profile: Profile, kept: list[str], skipped: list[str]) -> str:
+def _record(profile: Profile, access: str, kept: list[str], skipped: list[str]) -> str:
     """What was done, for ``podfacts.dev/injected``. The same on every pass, or the second would not be empty."""
     told: dict[str, object] = {"profile": profile.name, "hash": profile.hash}
+    if access:
+        told["access"] = access
     if kept:
         told["kept"] = kept
     if skipped:

@@ -9,12 +9,18 @@ Precedence, here and nowhere else: **the pod's annotation, over the profile, ove
 | annotation ``podfacts.dev/containers`` | comma list: only these | | all |
 | annotation ``podfacts.dev/skip-containers`` | comma list: not these | | none |
 | annotation ``podfacts.dev/overwrite`` | comma list of env names that may be replaced | | none |
+| annotation ``podfacts.dev/api-access`` | ``"true"``, ``"false"`` | ``spec.apiAccess.enabled`` | off |
+| annotation ``podfacts.dev/ambassador`` | ``"true"``, ``"false"`` | ``spec.ambassador.enabled`` | off |
+
+Bundle and ambassador exclude each other. The pod's choice of one wins over a profile that has the other.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
-from podfacts.core.mountpath import mount_path_fault
+from podfacts.core.apiaccess import ADDRESS
+from podfacts.core.mountpath import mount_path_fault, overlap
 from podfacts.core.pod import Tree, mapping, texts
 from podfacts.core.profile import Profile
 from podfacts.core.refusal import Refused
@@ -25,10 +31,15 @@ CONTAINERS = PREFIX + "containers"
 SKIP_CONTAINERS = PREFIX + "skip-containers"
 MOUNT_PATH = PREFIX + "mount-path"
 OVERWRITE = PREFIX + "overwrite"
+API_ACCESS = PREFIX + "api-access"
+AMBASSADOR = PREFIX + "ambassador"
 INJECTED = PREFIX + "injected"
-KNOWN = frozenset({CONTAINERS, SKIP_CONTAINERS, MOUNT_PATH, OVERWRITE, INJECTED})
+KNOWN = frozenset({CONTAINERS, SKIP_CONTAINERS, MOUNT_PATH, OVERWRITE, API_ACCESS, AMBASSADOR, INJECTED})
 # Set by the kubelet on the API's copy of a static pod: a change here never reaches the real one.
 MIRROR = "kubernetes.io/config.mirror"
+
+# How the pod reaches the API server: not by us, with a token of its own, or through the sidecar.
+Access = Literal["", "bundle", "ambassador"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,7 @@ class Options:
     only: frozenset[str]
     skip: frozenset[str]
     overwrite: frozenset[str]
+    access: Access
     warnings: tuple[str, ...]
 
 
@@ -68,6 +80,13 @@ def options(pod: Tree, profiles: Mapping[str, Profile]) -> Options | str:
     # The profile's own was checked when it was read.
     if MOUNT_PATH in annotations and (fault := mount_path_fault(mount_path)):
         raise Refused(("metadata", "annotations", MOUNT_PATH), fault)
+    access = _access(annotations, profile)
+    if access == "bundle" and overlap(mount_path, profile.api_access.mount_path):
+        raise Refused(
+            ("metadata", "annotations", MOUNT_PATH),
+            f"{mount_path} meets {profile.api_access.mount_path}, where the API access is: "
+            "write another path, such as /etc/downward",
+        )
     overwrite = _list(annotations, OVERWRITE)
     return Options(
         profile=profile,
@@ -75,8 +94,29 @@ def options(pod: Tree, profiles: Mapping[str, Profile]) -> Options | str:
         only=_list(annotations, CONTAINERS),
         skip=_list(annotations, SKIP_CONTAINERS),
         overwrite=overwrite,
-        warnings=(*_unknown(annotations), *_never_set(overwrite, profile)),
+        access=access,
+        warnings=(*_unknown(annotations), *_never_set(overwrite, profile, access)),
     )
+
+
+def _access(annotations: Mapping[str, str], profile: Profile) -> Access:
+    bundle, ambassador = _switch(annotations, API_ACCESS), _switch(annotations, AMBASSADOR)
+    if bundle and ambassador:
+        raise Refused(
+            ("metadata", "annotations", AMBASSADOR),
+            f'and {API_ACCESS} cannot both be "true": with the ambassador the containers hold no token. Keep one of them',
+        )
+    if ambassador or (ambassador is None and not bundle and profile.ambassador.enabled):
+        return "ambassador"
+    return "bundle" if bundle or (bundle is None and profile.api_access.enabled) else ""
+
+
+def _switch(annotations: Mapping[str, str], key: str) -> bool | None:
+    """``None`` when the pod does not say."""
+    value = annotations.get(key)
+    if value not in (None, "true", "false"):
+        raise Refused(("metadata", "annotations", key), f'must be "true" or "false", not {value!r}')
+    return None if value is None else value == "true"
 
 
 def _list(annotations: Mapping[str, str], key: str) -> frozenset[str]:
@@ -99,6 +139,10 @@ def _unknown(annotations: Mapping[str, str]) -> tuple[str, ...]:
     )
 
 
-def _never_set(overwrite: frozenset[str], profile: Profile) -> tuple[str, ...]:
-    names = sorted(overwrite - {each["name"] for each in profile.env})
+def _never_set(overwrite: frozenset[str], profile: Profile, access: Access) -> tuple[str, ...]:
+    if not overwrite:
+        return ()
+    ours = {each["name"] for each in profile.env}
+    ours |= {"bundle": profile.api_access.names, "ambassador": {ADDRESS}, "": set()}[access]
+    names = sorted(overwrite - ours)
     return tuple(f"{OVERWRITE} names {name}, which profile {profile.name} does not set" for name in names)

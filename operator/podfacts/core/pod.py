@@ -118,6 +118,20 @@ def containers(pod: Tree) -> Iterator[Container]:
             yield Container(path, name, container)
 
 
+def holds(theirs: Any, ours: Any) -> bool:
+    """Whether what is there is what we wrote, after the API server has filled in its defaults.
+
+    Objects may have gained keys; lists are of one length.
+    """
+    if isinstance(ours, dict):
+        return isinstance(theirs, dict) and all(
+            key in theirs and holds(theirs[key], ours[key]) for key in ours
+        )
+    if isinstance(ours, list):
+        return isinstance(theirs, list) and len(theirs) == len(ours) and all(map(holds, theirs, ours))
+    return bool(theirs == ours)
+
+
 def _kind(value: object) -> str:
     names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
     return names.get(type(value), "a number")

@@ -7,13 +7,17 @@ was read in Kubernetes 1.36: ``pkg/apis/core/validation/validation.go`` and ``pk
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from podfacts.core.ambassador import Ambassador, parse_ambassador
+from podfacts.core.apiaccess import ApiAccess, parse_api_access
 from podfacts.core.mountpath import mount_path_fault
+from podfacts.core.names import ENV_NAME
 from podfacts.core.pod import EnvVar, FieldRef, Item, ResourceFieldRef, Source
 from podfacts.core.refusal import Refused, Segment
+from podfacts.core.shape import keyed, text
 
 API_VERSION = "podfacts.dev/v1alpha1"
 MOUNT_PATH = "/etc/downward"
@@ -35,8 +39,6 @@ CPU_DIVISORS = ("1", "1m")
 SIZE_DIVISORS = ("1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei")
 
 FACT_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-# Kubernetes takes any printable ASCII since 1.34, and less before: a C identifier works everywhere, in every shell.
-ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 FILE_PART = re.compile(r"[A-Za-z0-9_][-A-Za-z0-9_.]{0,254}")
 # A DNS subdomain and a name, as in apimachinery's IsQualifiedName; the prefix has 253 characters at most.
 QUALIFIED = re.compile(
@@ -46,6 +48,7 @@ QUALIFIED = re.compile(
 # The opt-in label's value names the profile, so the name must be a label value too.
 PROFILE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?")
 CONTAINER_FILES = "containers"
+BOTH = "and apiAccess.enabled cannot both be true: with the ambassador the containers hold no token. Keep one of them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,8 @@ class Profile:
     name: str
     facts: tuple[Fact, ...]
     mount_path: str = MOUNT_PATH
+    api_access: ApiAccess = field(default_factory=ApiAccess)
+    ambassador: Ambassador = field(default_factory=Ambassador)
     hash: str = field(init=False)
     env: tuple[EnvVar, ...] = field(init=False)
     pod_files: tuple[Item, ...] = field(init=False)
@@ -96,7 +101,11 @@ class Profile:
     def __post_init__(self) -> None:
         """Compile."""
         told = [[each.name, each.source, each.env, each.file] for each in self.facts]
-        digest = hashlib.sha256(json.dumps([told, self.mount_path], sort_keys=True).encode()).hexdigest()
+        # Only what differs from the built-in: a profile's hash stays what it was before there was more to set.
+        built_in = (ApiAccess().told, Ambassador().told)
+        access = [each.told for each in (self.api_access, self.ambassador) if each.told not in built_in]
+        whole = json.dumps([told, self.mount_path, *access], sort_keys=True)
+        digest = hashlib.sha256(whole.encode()).hexdigest()
         compiled = {
             "hash": digest[:12],
             "env": tuple(
@@ -127,27 +136,35 @@ def parse_profile(tree: Any) -> Profile:
 
     Raises ``Refused`` with the path of the first thing that is wrong.
     """
-    _object(tree, (), required=("apiVersion", "kind", "metadata", "spec"), allowed=("status",))
+    keyed(tree, (), required=("apiVersion", "kind", "metadata", "spec"), allowed=("status",))
     if tree["apiVersion"] != API_VERSION or tree["kind"] != "Profile":
         raise Refused(("kind",), f"must be kind Profile of apiVersion {API_VERSION}")
-    name = _text(
-        _object(tree["metadata"], ("metadata",), required=("name",), open_=True), "name", ("metadata",)
-    )
+    name = text(keyed(tree["metadata"], ("metadata",), required=("name",), open_=True), "name", ("metadata",))
     if not PROFILE_NAME.fullmatch(name) or name in ("true", "false"):
         raise Refused(
             ("metadata", "name"),
             "must be usable as a label value (lower case, digits, '-' and '.', at most 63), and not true or false",
         )
-    spec = _object(tree["spec"], ("spec",), required=("facts",), allowed=("volume",))
-    volume = _object(spec.get("volume", {}), ("spec", "volume"), allowed=("mountPath",))
-    mount_path = _text({"mountPath": MOUNT_PATH, **volume}, "mountPath", ("spec", "volume"))
+    spec = keyed(tree["spec"], ("spec",), required=("facts",), allowed=("volume", "apiAccess", "ambassador"))
+    volume = keyed(spec.get("volume", {}), ("spec", "volume"), allowed=("mountPath",))
+    mount_path = text({"mountPath": MOUNT_PATH, **volume}, "mountPath", ("spec", "volume"))
     if fault := mount_path_fault(mount_path):
         raise Refused(("spec", "volume", "mountPath"), fault)
     if not isinstance(spec["facts"], list) or not spec["facts"]:
         raise Refused(("spec", "facts"), "must be a list of at least one fact")
     facts = tuple(_fact(each, ("spec", "facts", index)) for index, each in enumerate(spec["facts"]))
     _refuse_clashes(facts)
-    return Profile(name, facts, mount_path)
+    api_access = parse_api_access(spec.get("apiAccess", {}), ("spec", "apiAccess"))
+    ambassador = parse_ambassador(spec.get("ambassador", {}), ("spec", "ambassador"))
+    if api_access.enabled and ambassador.enabled:
+        raise Refused(("spec", "ambassador", "enabled"), BOTH)
+    # A pod may switch API access on by annotation, so these names are taken in every profile.
+    for index, fact in enumerate(facts):
+        if fact.env in api_access.names:
+            raise Refused(
+                ("spec", "facts", index), f"env {fact.env} is set by apiAccess: give this fact another name"
+            )
+    return Profile(name, facts, mount_path, api_access, ambassador)
 
 
 def _limits(facts: Iterable[Fact]) -> Iterator[Limit]:
@@ -160,8 +177,8 @@ def _limits(facts: Iterable[Fact]) -> Iterator[Limit]:
 
 def _fact(tree: Any, path: tuple[Segment, ...]) -> Fact:
     sources = ("field", "resource", "label", "annotation")
-    _object(tree, path, required=("name",), allowed=(*sources, "divisor", "env", "file"))
-    name = _text(tree, "name", path)
+    keyed(tree, path, required=("name",), allowed=(*sources, "divisor", "env", "file"))
+    name = text(tree, "name", path)
     if not FACT_NAME.fullmatch(name):
         raise Refused(
             (*path, "name"), "must be lower case words joined by '-', at most 63 characters: cpu-limit"
@@ -175,7 +192,7 @@ def _fact(tree: Any, path: tuple[Segment, ...]) -> Fact:
     if key == "resource":
         source, in_env, in_files = _resource(tree, path), True, True
     else:
-        field_path = _field_path(key, _text(tree, key, path), (*path, key))
+        field_path = _field_path(key, text(tree, key, path), (*path, key))
         source = Source(fieldRef=FieldRef(fieldPath=field_path))
         subscripted = field_path.endswith("]")
         in_env, in_files = subscripted or field_path in IN_ENV, subscripted or field_path in IN_FILES
@@ -188,7 +205,7 @@ def _fact(tree: Any, path: tuple[Segment, ...]) -> Fact:
 
 
 def _resource(tree: Any, path: tuple[Segment, ...]) -> Source:
-    resource = _text(tree, "resource", path)
+    resource = text(tree, "resource", path)
     match = RESOURCE.fullmatch(resource)
     if not match:
         raise Refused(
@@ -227,7 +244,7 @@ def _way(tree: Any, way: str, path: tuple[Segment, ...], *, can: bool, otherwise
     """The fact's name as env or file: explicit, derived, or ``None`` where "" says so or there is no such way."""
     if way not in tree:
         return otherwise if can else None
-    value = _text(tree, way, path, empty=True)
+    value = text(tree, way, path, empty=True)
     if not value:
         return None
     if not can:
@@ -261,32 +278,6 @@ def _refuse_clashes(facts: Iterable[Fact]) -> None:
         for end in range(1, len(parents) + 1):
             if "file" in kind and (kind, "/".join(parents[:end])) in seen:
                 raise Refused(("spec", "facts"), f"{value} needs a folder where a file of that name stands")
-
-
-def _object(
-    tree: Any,
-    path: tuple[Segment, ...],
-    *,
-    required: tuple[str, ...] = (),
-    allowed: tuple[str, ...] = (),
-    open_: bool = False,
-) -> Mapping[str, Any]:
-    if not isinstance(tree, dict):
-        raise Refused(path, "must be an object")
-    for key in required:
-        if key not in tree:
-            raise Refused(path, f"needs the key {key}")
-    for key in tree:
-        if not open_ and key not in required and key not in allowed:
-            raise Refused((*path, str(key)), f"is not known here: write {', '.join((*required, *allowed))}")
-    return tree
-
-
-def _text(tree: Mapping[str, Any], key: str, path: tuple[Segment, ...], *, empty: bool = False) -> str:
-    value = tree[key]
-    if not isinstance(value, str) or not (value or empty):
-        raise Refused((*path, key), "must be a string" if empty else "must be a string, not empty")
-    return value
 
 
 DEFAULT = parse_profile(

@@ -131,6 +131,10 @@ def _entry(writing: Writing, parent: Node, pair: Pair, wanted: Any) -> list[Edit
     """As ``lead``, for the value of a key: it may have to move from the key's line to those below."""
     node = pair.value
     text, layout = writing.text, writing.layout
+    if (node.items or node.pairs) and not (parent.flow or node.flow or _is_tall(wanted)):
+        # From the lines below to the key's own: an empty list may not stand where the dashes of a full one may.
+        writing.led[id(node)] = wanted
+        return [Edit(text.index(":", pair.key.end) + 1, node.end, f" {inline(wanted)}")]
     spreads = not parent.flow or (layout.is_json and indentation(text, pair.key.start) is not None)
     if (
         not spreads

@@ -1,0 +1,1 @@
+"""A live cluster as the command line asks it: as whoever types, by the kubeconfig of whoever types."""

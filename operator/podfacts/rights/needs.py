@@ -1,0 +1,33 @@
+"""What an opted-in pod says it needs of the API server: its profile's ``reads``, in the pod's own namespace.
+
+A declaration, for those who grant rights when no log says more. Nothing grants it by itself.
+"""
+
+from collections.abc import Mapping
+
+from podfacts.core.names import RESOURCE_WORD
+from podfacts.core.options import options
+from podfacts.core.pod import Tree
+from podfacts.core.profile import Profile
+from podfacts.core.refusal import Refused
+from podfacts.rights.request import Request
+
+
+def declared(pod: Tree, profiles: Mapping[str, Profile]) -> tuple[Request, ...]:
+    """Nothing when the pod asks for no API access, or is not one that podfacts would take."""
+    try:
+        asked = options(pod, profiles)
+    except Refused:
+        return ()
+    if isinstance(asked, str) or not asked.access:
+        return ()
+    namespace = str(pod["metadata"].get("namespace", ""))
+    found = []
+    for word in asked.profile.api_access.reads:
+        match = RESOURCE_WORD.fullmatch(word)
+        if match:
+            parts = match.groupdict(default="")
+            found.append(Request("get", **parts, namespace=namespace))
+            if not parts["subresource"]:
+                found.append(Request("list", **parts, namespace=namespace))
+    return tuple(found)

@@ -1,0 +1,1 @@
+"""Requests, rules and grants, compared with what a real API server says of them."""
