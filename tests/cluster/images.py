@@ -37,8 +37,8 @@ def write_basics(path: Path) -> None:
     write_archive(path, [Image(BUSYBOX_IMAGES, layer, shell), Image((PAUSE_IMAGE,), layer, pause)])
 
 
-def busybox_layer() -> bytes:
-    """Return a root file system: busybox under the names of its applets, two users, /tmp."""
+def busybox_layer(more: Mapping[str, bytes] | None = None) -> bytes:
+    """Return a root file system: busybox under the names of its applets, two users, /tmp, and more programs by path."""
     program = BUSYBOX.read_bytes()
     if b"/ld-" in program[:4096]:  # the path of the dynamic loader stands near the start
         raise ClusterError(f"{BUSYBOX} is not the static one: install busybox-static")
@@ -64,6 +64,24 @@ def busybox_layer() -> bytes:
         link = _entry("usr", tarfile.SYMTYPE, 0o777)  # so that /usr/bin/env is there too
         link.linkname = "."
         tar.addfile(link)
+        for name, content in (more or {}).items():
+            _file(tar, name, content, 0o755)
+    return buffer.getvalue()
+
+
+def program_layer(name: str, program: bytes) -> bytes:
+    """Return a root file system with one static program and nothing else but users and /tmp, as distroless images are."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for folder, mode in (("bin", 0o755), ("etc", 0o755), ("tmp", 0o1777)):
+            tar.addfile(_entry(folder, tarfile.DIRTYPE, mode))
+        _file(
+            tar,
+            "etc/passwd",
+            b"root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532::/:/sbin/nologin\n",
+            0o644,
+        )
+        _file(tar, f"bin/{name}", program, 0o755)
     return buffer.getvalue()
 
 

@@ -19,6 +19,7 @@ NEEDED = (
     ("iptables", "iptables"),
     ("iproute2", "ip"),
     ("openssl", "openssl"),
+    ("curl", "curl"),  # for the image of that name
 )
 # Debian's own answer to "may this package start its service?"; 101 is "no".
 POLICY = Path("/usr/sbin/policy-rc.d")

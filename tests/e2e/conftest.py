@@ -50,7 +50,7 @@ def api(cluster: Cluster) -> Api:
     return Api(cluster.kubeconfig)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def node(cluster: Cluster) -> Cluster:
     """The cluster with a real node; a skip with the reason where none can be had."""
     if not cluster.has_node:

@@ -9,6 +9,7 @@ import pytest
 from tests.cluster import Cluster
 from tests.e2e.api import Api
 from tests.e2e.conftest import wait_for
+from tests.e2e.running import made, variables
 
 pytestmark = [pytest.mark.node, pytest.mark.usefixtures("webhook")]
 
@@ -29,60 +30,9 @@ def container(name: str, **more: Any) -> dict[str, Any]:
     }
 
 
-class Pod:
-    """A pod that runs, and what its containers say."""
-
-    def __init__(self, cluster: Cluster, api: Api, namespace: str, tree: dict[str, Any]) -> None:
-        self.cluster, self.api, self.namespace = cluster, api, namespace
-        self.name = tree["metadata"]["name"]
-        self.path = f"/api/v1/namespaces/{namespace}/pods/{self.name}"
-        tree["spec"].setdefault("terminationGracePeriodSeconds", 0)
-        api.create(f"/api/v1/namespaces/{namespace}/pods", tree)
-        wait_for(lambda: self.ready() or self.failed(), 90)
-        assert not self.failed(), json.dumps(self.tree()["status"], indent=1)
-
-    def tree(self) -> dict[str, Any]:
-        return self.api.call("GET", self.path).body
-
-    def ready(self) -> bool:
-        conditions = self.tree()["status"].get("conditions", [])
-        return any((each["type"], each["status"]) == ("Ready", "True") for each in conditions)
-
-    def failed(self) -> bool:
-        status = self.tree()["status"]
-        waiting = [each.get("state", {}).get("waiting", {}) for each in status.get("containerStatuses", [])]
-        return status["phase"] == "Failed" or any("Config" in each.get("reason", "") for each in waiting)
-
-    def exec(self, name: str, *command: str) -> str:
-        words = ("exec", "-n", self.namespace, self.name, "-c", name, "--", *command)
-        return self.cluster.kubectl(*words).stdout
-
-    def env(self, name: str) -> dict[str, str]:
-        return _env(self.exec(name, "env"))
-
-    def log(self, name: str) -> str:
-        return self.cluster.kubectl("logs", "-n", self.namespace, self.name, "-c", name).stdout
-
-    def files(self, name: str, folder: str) -> dict[str, str]:
-        listing = self.exec(name, "find", folder, "-follow", "-type", "f", "-not", "-path", "*/..*").split()
-        return {path.removeprefix(f"{folder}/"): self.exec(name, "cat", path) for path in sorted(listing)}
-
-
-def _env(text: str) -> dict[str, str]:
-    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
-
-
 @pytest.fixture
 def pod(node: Cluster, api: Api, namespaces: dict[str, str]) -> Iterator[Any]:
-    made: list[Pod] = []
-
-    def make(tree: dict[str, Any]) -> Pod:
-        made.append(Pod(node, api, namespaces["hooked"], tree))
-        return made[-1]
-
-    yield make
-    for each in made:
-        api.call("DELETE", each.path, gracePeriodSeconds="0")
+    yield from made(node, api, namespaces["hooked"])
 
 
 def test_every_fact_in_every_kind_of_container(pod: Any, node: Cluster) -> None:
@@ -130,7 +80,7 @@ def test_every_fact_in_every_kind_of_container(pod: Any, node: Cluster) -> None:
     for name in ("main", "proxy"):
         env = seen.env(name)
         assert {key: env.get(key) for key in expected} == expected, name
-    init = _env(seen.log("setup"))
+    init = variables(seen.log("setup"))
     assert {key: init.get(key) for key in expected if "POD_IP" not in key} == {
         key: value for key, value in expected.items() if "POD_IP" not in key
     }
@@ -226,7 +176,7 @@ def test_a_mount_inside_a_read_only_mount_would_not_start_and_so_is_not_made(
     assert seen.env("main")["POD_NAME"] == "inside"
 
 
-def test_a_changed_label_reaches_the_file_and_not_the_env(pod: Any, api: Api) -> None:
+def test_a_changed_label_reaches_the_file_and_not_thevariables(pod: Any, api: Api) -> None:
     seen = pod(
         {
             "metadata": {
