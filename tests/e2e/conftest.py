@@ -28,6 +28,16 @@ from tests.image import product
 REPOSITORY = Path(__file__).parents[2]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes ten minutes by itself goes on while the other tests run: started before them, looked at after them."""
+    early = [each for each in items if each.get_closest_marker("early")]
+    late = [each for each in items if each.get_closest_marker("late")]
+    rest = [each for each in items if each not in early and each not in late]
+    here = Path(__file__).parent
+    first = next((at for at, each in enumerate(rest) if each.path.is_relative_to(here)), len(rest))
+    items[:] = [*rest[:first], *early, *rest[first:], *late]
+
+
 @pytest.fixture(scope="session")
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """The cluster; this thread and its children are inside its network from here on."""

@@ -1,0 +1,135 @@
+"""A token of ten minutes, and what becomes of those who hold it when it ends.
+
+Kubernetes gives none that is shorter, so the pods are started before the other tests and looked at after them.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+
+from tests.cluster import Cluster
+from tests.e2e.api import Api
+from tests.e2e.conftest import wait_for
+from tests.e2e.running import Pod, made
+from tests.e2e.test_api_access import claims, pod
+from tests.image import tools
+
+pytestmark = [pytest.mark.node, pytest.mark.usefixtures("webhook")]
+
+# The API server remembers for ten seconds that a token was good (authentication/token/cache).
+REMEMBERED = 10
+
+
+class Rotating:
+    """Two pods with short tokens, and the tutorial's proxy: one that was given a token as a word."""
+
+    def __init__(self, bundle: Pod, ambassador: Pod, proxy: int) -> None:
+        self.bundle, self.ambassador, self.proxy = bundle, ambassador, proxy
+        self.first = self.token()
+        self.ends = claims(self.first)["exp"]
+
+    def token(self) -> str:
+        return self.bundle.exec("main", "cat", self.bundle.env("main")["KUBERNETES_TOKEN_FILE"])
+
+    def pods(self, token: str) -> str:
+        """The HTTP status with which the API server answers this token, asked from the pod."""
+        url = f'"$KUBERNETES_API/api/v1/namespaces/{self.bundle.namespace}/pods"'
+        script = f'curl -s -o /dev/null -w %{{http_code}} -H "Authorization: Bearer {token}" {url}'
+        return self.bundle.exec("main", "sh", "-c", script)
+
+    def through_the_ambassador(self) -> str:
+        url = f"localhost:8001/api/v1/namespaces/{self.ambassador.namespace}/pods"
+        return self.ambassador.exec("main", "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", url)
+
+    def through_the_tutorials_proxy(self) -> int:
+        url = f"http://127.0.0.1:{self.proxy}/api/v1/namespaces/{self.bundle.namespace}/pods"
+        return urllib3.request("GET", url, retries=False).status
+
+
+@pytest.fixture(scope="session")
+def rotating(
+    node: Cluster, api: Api, namespaces: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Rotating]:
+    node.load_image(tools.images(node.binaries))
+    namespace = namespaces["hooked"]
+    path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}"
+    rule = {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}
+    api.create(f"{path}/roles", {"metadata": {"name": "lists-pods"}, "rules": [rule]})
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "lists-pods"}
+    subject = {"kind": "ServiceAccount", "name": "default", "namespace": namespace}
+    binding: dict[str, Any] = {
+        "metadata": {"name": "lists-pods"},
+        "roleRef": reference,
+        "subjects": [subject],
+    }
+    api.create(f"{path}/rolebindings", binding)
+    running = made(node, api, namespace)
+    make = next(running)
+    bundle = make(pod("holds-a-token", "api-access", "proxied", automountServiceAccountToken=False))
+    ambassador = make(pod("holds-none", "ambassador", "proxied"))
+    with _tutorials_proxy(node, bundle, tmp_path_factory.mktemp("proxy")) as port:
+        yield Rotating(bundle, ambassador, port)
+    next(running, None)
+
+
+class _tutorials_proxy:  # noqa: N801 - read as a word in a with statement
+    """``kubectl proxy --token="$(cat .../token)"``, as the tutorial has it."""
+
+    def __init__(self, cluster: Cluster, bundle: Pod, folder: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port: int = free.getsockname()[1]
+        (folder / "ca.crt").write_text(bundle.exec("main", "sh", "-c", 'cat "$CURL_CA_BUNDLE"'))
+        token = bundle.exec("main", "sh", "-c", 'cat "$KUBERNETES_TOKEN_FILE"')
+        words = [
+            str(cluster.binaries / "kubectl"),
+            "proxy",
+            f"--port={self.port}",
+            f"--server={cluster.server}",
+        ]
+        words += [f"--certificate-authority={folder / 'ca.crt'}", f"--token={token}"]
+        environment = {"PATH": os.defpath, "HOME": str(folder)}
+        self.process = subprocess.Popen(
+            words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
+    def __enter__(self) -> int:
+        assert self.process.stdout
+        assert b"Starting to serve" in self.process.stdout.readline()
+        return self.port
+
+    def __exit__(self, *_: object) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+        assert self.process.stdout
+        self.process.stdout.close()
+
+
+@pytest.mark.early
+def test_at_first_all_three_get_an_answer(rotating: Rotating) -> None:
+    told = claims(rotating.first)
+    assert told["exp"] - told["iat"] == 600
+    assert rotating.pods(rotating.first) == "200"
+    assert rotating.through_the_ambassador() == "200"
+    assert rotating.through_the_tutorials_proxy() == 200
+
+
+@pytest.mark.late
+@pytest.mark.timeout(900)
+def test_who_reads_the_file_again_goes_on_and_who_kept_the_token_does_not(rotating: Rotating) -> None:
+    wait_for(lambda: time.time() > rotating.ends + REMEMBERED, 700, 1)
+    assert rotating.pods(rotating.first) == "401"
+    assert rotating.through_the_tutorials_proxy() == 401
+    now = rotating.token()
+    assert now != rotating.first
+    assert rotating.pods(now) == "200"
+    assert rotating.through_the_ambassador() == "200"
+    (sidecar,) = rotating.ambassador.tree()["status"]["initContainerStatuses"]
+    assert sidecar["restartCount"] == 0
