@@ -16,7 +16,9 @@ from tests.shipped import (
 
 # How the verbs of RBAC are said in HTTP.
 METHODS = {"get": "GET", "update": "PUT", "patch": "PATCH"}
-ROLES = [*by_kind(INSTALLED, "Role").values(), *by_kind(INSTALLED, "ClusterRole").values()]
+SHIPPED = [*by_kind(INSTALLED, "Role").values(), *by_kind(INSTALLED, "ClusterRole").values()]
+APPS = [role for role in SHIPPED if role["metadata"]["labels"]["app.kubernetes.io/component"] == "apps"]
+ROLES = [role for role in SHIPPED if role not in APPS]
 BINDINGS = [entry for entry in INSTALLED if entry["kind"] in ("RoleBinding", "ClusterRoleBinding")]
 
 
@@ -55,9 +57,31 @@ def test_the_controller_has_these_rights_and_no_other() -> None:
     }
 
 
-def rules_with_comments() -> Iterator[tuple[str, Object]]:
-    """Give each rule in rbac/ with the comment above it."""
-    for path in sorted((CHECKOUT / "rbac").glob("*.yaml")):
+def test_the_roles_for_apps_read_a_few_kinds_and_are_bound_to_nobody() -> None:
+    rights = {
+        (role["metadata"]["name"].removeprefix("podfacts-app-"), resource, *rule["verbs"])
+        for role in APPS
+        for rule in role["rules"]
+        for resource in rule["resources"]
+    }
+    assert rights == {
+        ("read-pods", "pods", "get", "list"),
+        ("read-services", "services", "get", "list"),
+        ("read-services", "endpoints", "get", "list"),
+        ("read-services", "endpointslices", "get", "list"),
+        ("watch-pods", "pods", "get", "list", "watch"),
+    }
+    # No label that would add them to view, edit or admin by aggregation.
+    assert not any(
+        "rbac.authorization.k8s.io" in label for role in APPS for label in role["metadata"]["labels"]
+    )
+    bound = {binding["roleRef"]["name"] for binding in BINDINGS}
+    assert bound.isdisjoint(role["metadata"]["name"] for role in APPS)
+
+
+def rules_with_comments(files: str) -> Iterator[tuple[str, Object]]:
+    """Give each rule of the files in rbac/ with the comment above it."""
+    for path in sorted((CHECKOUT / "rbac").glob(files)):
         for document in re.split(r"^---\n", path.read_text(), flags=re.MULTILINE):
             rules = (yaml.safe_load(document) or {}).get("rules", [])
             comments: list[str] = []
@@ -73,7 +97,7 @@ def rules_with_comments() -> Iterator[tuple[str, Object]]:
 
 def test_every_rule_says_which_call_needs_it() -> None:
     seen = 0
-    for comment, rule in rules_with_comments():
+    for comment, rule in rules_with_comments("[wc]*.yaml"):
         seen += 1
         call, _, reason = comment.partition(": ")
         assert {METHODS[verb] for verb in rule["verbs"]} == {
@@ -85,3 +109,17 @@ def test_every_rule_says_which_call_needs_it() -> None:
         assert call.endswith(f"/{resource}/{name}"), comment
         assert len(reason.split()) > 5, comment
     assert seen == sum(len(role["rules"]) for role in ROLES)
+
+
+def test_every_rule_for_apps_says_which_call_it_lets_them_make() -> None:
+    seen = 0
+    for comment, rule in rules_with_comments("apps.yaml"):
+        seen += 1
+        call, _, reason = comment.partition(": ")
+        [group] = rule["apiGroups"]
+        path = f"/apis/{group}/v1/" if group else "/api/v1/"
+        assert call.startswith(f"GET {path}namespaces/NAMESPACE/"), comment
+        assert all(resource in call for resource in rule["resources"]), comment
+        assert ("watch" in rule["verbs"]) == ("watch=true" in call), comment
+        assert len(reason.split()) > 5, comment
+    assert seen == sum(len(role["rules"]) for role in APPS)
