@@ -209,6 +209,24 @@ def test_the_example_of_a_profile_is_one() -> None:
     ]
 
 
+    access = profiles["web"].api_access, profiles["web"].ambassador
+    assert [each.enabled for each in access] == [False, False]
+    assert access[0].reads == ("pods", "services")
+
+
+@pytest.mark.parametrize(("name", "wish"), [("curl", "api-access"), ("curl-with-proxy", "ambassador")])
+def test_the_examples_of_api_access_ask_for_it_and_nothing_else(name: str, wish: str) -> None:
+    account, pod = parsed((DEPLOY / "examples" / f"{name}.yaml").read_text())
+    assert pod["metadata"]["annotations"] == {f"podfacts.dev/{wish}": "true"}
+    assert pod["spec"]["serviceAccountName"] == account["metadata"]["name"] == name
+    done = inject(pod, read_profiles([]))
+    assert (done.kept, done.skipped) == ((), ())
+    [main] = apply(pod, done.patch)["spec"]["containers"]
+    address = {"api-access": "https://kubernetes.default.svc", "ambassador": "http://localhost:8001"}[wish]
+    assert {"name": "KUBERNETES_API", "value": address} in main["env"]
+    assert ("podfacts-api" in [each["name"] for each in main["volumeMounts"]]) == (wish == "api-access")
+
+
 def test_the_example_of_options_does_what_it_says() -> None:
     [pod] = parsed((DEPLOY / "examples" / "options.yaml").read_text())
     done = inject(pod, read_profiles([]))
