@@ -1,12 +1,14 @@
 """A pod that really runs, and what its containers say."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from tests.cluster import Cluster
 from tests.e2e.api import Api
-from tests.e2e.conftest import wait_for
+
+READY = 90  # Seconds.
 
 
 class Pod:
@@ -18,14 +20,13 @@ class Pod:
         self.path = f"/api/v1/namespaces/{namespace}/pods/{self.name}"
         tree["spec"].setdefault("terminationGracePeriodSeconds", 0)
         api.create(f"/api/v1/namespaces/{namespace}/pods", tree)
-        try:
-            wait_for(lambda: self.ready() or self.failed(), 90)
-        finally:
-            ready = self.ready()
+        deadline = time.monotonic() + READY
+        while not (self.ready() or self.failed() or time.monotonic() > deadline):
+            time.sleep(0.1)
+        if not self.ready():
             status = json.dumps(self.tree()["status"], indent=1)
-            if not ready:
-                self.delete()
-        assert ready, status
+            self.delete()
+            raise AssertionError(status)
 
     def tree(self) -> dict[str, Any]:
         """The pod as it is now."""

@@ -73,8 +73,8 @@ def rotating(
     api.create(f"{path}/rolebindings", binding)
     running = made(node, api, namespace)
     make = next(running)
-    bundle = make(pod("holds-a-token", "api-access", "proxied", automountServiceAccountToken=False))
-    ambassador = make(pod("holds-none", "ambassador", "proxied"))
+    bundle = make(pod("holds-a-token", "api-access", "brief", automountServiceAccountToken=False))
+    ambassador = make(pod("holds-none", "ambassador", "brief"))
     with _tutorials_proxy(node, bundle, tmp_path_factory.mktemp("proxy")) as port:
         yield Rotating(bundle, ambassador, port)
     next(running, None)
