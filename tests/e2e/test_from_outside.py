@@ -1,0 +1,78 @@
+"""The cluster as somebody outside of it reaches it: the ground on which the tests of API access from inside stand."""
+
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import urllib3
+import yaml
+
+from tests.cluster import Cluster
+from tests.e2e.api import Api
+from tests.e2e.conftest import REPOSITORY, wait_for
+
+pytestmark = pytest.mark.api
+
+POD = "/api/v1/namespaces/default/pods/downward-api-volume"
+
+
+def test_cluster_info_names_the_control_plane(cluster: Cluster) -> None:
+    said = cluster.kubectl("cluster-info").stdout.replace("\x1b", "")
+    assert "Kubernetes control plane" in said
+    assert cluster.server in said
+
+
+def test_an_anonymous_request_to_the_root_is_forbidden(cluster: Cluster) -> None:
+    # Verified by the cluster's CA, and without a client's certificate.
+    authority = cluster.state / "credentials/ca.crt"
+    with urllib3.PoolManager(ca_certs=str(authority), retries=False) as http:
+        said = http.request("GET", f"{cluster.server}/")
+    assert said.status == 403
+    assert json.loads(said.data)["message"] == 'forbidden: User "system:anonymous" cannot get path "/"'
+    with urllib3.PoolManager(retries=False) as nobodys, pytest.raises(urllib3.exceptions.SSLError):
+        nobodys.request("GET", f"{cluster.server}/")
+
+
+@pytest.fixture
+def downward_api_volume(cluster: Cluster, api: Api) -> Iterator[None]:
+    """The tutorial's pod, as it is written, scheduled to no node."""
+    tree = yaml.safe_load((REPOSITORY / "deploy/examples/downward-api-volume.yaml").read_text())
+    tree["spec"]["schedulerName"] = "none"
+    api.call("DELETE", POD, gracePeriodSeconds="0")
+    wait_for(lambda: api.call("GET", POD).status == 404)
+    cluster.kubectl("create", "-n", "default", "-f", "-", stdin=json.dumps(tree))
+    yield
+    api.call("DELETE", POD, gracePeriodSeconds="0")
+
+
+@pytest.fixture
+def proxy(cluster: Cluster) -> Iterator[str]:
+    """A ``kubectl proxy`` of the administrator's, on a free port."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    words = [str(cluster.binaries / "kubectl"), "proxy", f"--port={port}"]
+    environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig)}
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout
+            assert b"Starting to serve" in process.stdout.readline()
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.kill()
+
+
+@pytest.mark.usefixtures("downward_api_volume")
+def test_the_proxy_shows_what_kubectl_shows(cluster: Cluster, proxy: str) -> None:
+    def both() -> tuple[Any, Any]:
+        by_proxy = urllib3.request("GET", f"{proxy}{POD}", retries=False).json()
+        words = ("get", "pod", "downward-api-volume", "-n", "default", "-o", "json", "--show-managed-fields")
+        return by_proxy, json.loads(cluster.kubectl(*words).stdout)
+
+    # Twice, should a controller write in between.
+    by_proxy, by_kubectl = next((pair for pair in (both(), both()) if pair[0] == pair[1]), both())
+    assert by_proxy == by_kubectl
+    assert by_proxy["metadata"]["name"] == "downward-api-volume"
