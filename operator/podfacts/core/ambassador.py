@@ -43,16 +43,11 @@ class Ambassador:
     accept_paths: tuple[str, ...] = ACCEPTED
     methods: tuple[str, ...] = ("GET", "HEAD")
     resources: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: RESOURCES)
+    command: tuple[str, ...] = field(init=False)
 
-    @property
-    def told(self) -> list[Any]:
-        """All that decides what a pod gets, for the profile's hash."""
-        return [self.enabled, self.image, self.accept_paths, self.methods, self.resources]
-
-    @property
-    def command(self) -> list[str]:
-        """What the sidecar runs. One line of log for each request, and one for each answer."""
-        return [
+    def __post_init__(self) -> None:
+        """Compile: what the sidecar runs. One line of log for each request, and one for each answer."""
+        command = (
             "kubectl",
             "proxy",
             "--address=127.0.0.1",
@@ -63,7 +58,13 @@ class Ambassador:
             f"--www={STANDARD}/{ALIVE}",
             f"--www-prefix=/{ALIVE}/",
             "--vmodule=round_trippers=6,proxy_server=3",
-        ]
+        )
+        object.__setattr__(self, "command", command)
+
+    @property
+    def told(self) -> list[Any]:
+        """All that decides what a pod gets, for the profile's hash."""
+        return [self.enabled, self.image, self.accept_paths, self.methods, self.resources]
 
 
 class Sidecar(NamedTuple):
@@ -148,7 +149,7 @@ def _there(pod: Tree, settings: Ambassador) -> bool:
         if container.name != NAME:
             continue
         # Not the image nor the resources: a registry's mirror or a limit range may have changed them since.
-        if holds(container.spec, {"command": settings.command, "restartPolicy": "Always"}):
+        if holds(container.spec, {"command": [*settings.command], "restartPolicy": "Always"}):
             return True
         raise Refused(
             (*container.path, "name"),
@@ -254,7 +255,7 @@ def _container(settings: Ambassador, user: int) -> Tree:
     return {
         "name": NAME,
         "image": settings.image,
-        "command": settings.command,
+        "command": [*settings.command],
         "restartPolicy": "Always",
         "resources": {each: dict(amounts) for each, amounts in settings.resources.items()},
         "volumeMounts": [{"name": NAME, "mountPath": STANDARD, "readOnly": True}],
