@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from demo import access
 from demo.kubectl import DemoError, Kubectl, print_lines
 from tests.cluster import Cluster, ClusterError
 from tests.cluster.progress import Say, ticking, timed
@@ -22,6 +23,7 @@ SYSTEM = "podfacts-system"
 ANSWERS = 60  # Seconds from ready pods to a Service that leads to them.
 PODS = ("downward-api-env", "downward-api-volume")
 EXAMPLES = tuple(str(DEPLOY / "examples" / f"{name}.yaml") for name in (*PODS, "deployment"))
+REACHING = tuple(str(DEPLOY / "examples" / f"{name}.yaml") for name in access.PODS)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         kubectl = _theirs(say, options.image) if options.mine else _ours(say)
         _pods(kubectl, say)
         _tour(kubectl)
+        access.chapter(kubectl)
     except (DemoError, ClusterError, ImageError) as error:
         print_lines(f"demo: {error}")
         return 2
@@ -46,7 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _ours(say: Say) -> Kubectl:
     """A cluster of our own, with the image built from this checkout."""
-    from tests.image.product import build  # noqa: PLC0415 - not with --mine
+    from tests.image import tools  # noqa: PLC0415 - not with --mine
+    from tests.image.product import build  # noqa: PLC0415
 
     cluster = Cluster.up(os.environ.get("PODFACTS_CLUSTER", "podfacts"), progress=say)
     if not cluster.has_node:
@@ -54,6 +58,7 @@ def _ours(say: Say) -> Kubectl:
     built = build(say)
     say("loading the image into the node")
     cluster.load_image(built.path)
+    cluster.load_image(tools.images(cluster.binaries))
     kubectl = Kubectl(cluster, "default")
     _install(kubectl, (DEPLOY / "install.yaml").read_text(), say)
     return kubectl
@@ -88,12 +93,14 @@ def _install(kubectl: Kubectl, manifests: str, say: Say) -> None:
 
 def _pods(kubectl: Kubectl, say: Say) -> None:
     """The tutorial's two pods and a Deployment, each with nothing but the label."""
-    files = [word for path in EXAMPLES for word in ("-f", path)]
+    files = [word for path in (*EXAMPLES, *REACHING) for word in ("-f", path)]
     # Made anew on a second run: env and volumes of a pod never change.
     kubectl.run("-n", kubectl.namespace, "delete", *files, "--ignore-not-found", "--wait")
-    say("kubectl apply -f deploy/examples/{downward-api-env,downward-api-volume,deployment}.yaml")
+    say(
+        "kubectl apply -f deploy/examples/{downward-api-env,downward-api-volume,deployment,curl,curl-with-proxy}.yaml"
+    )
     kubectl.run("-n", kubectl.namespace, "apply", *files)
-    for pod in PODS:
+    for pod in (*PODS, *access.PODS):
         _wait(kubectl, say, kubectl.namespace, f"pod/{pod}", "condition=Ready")
     _wait(kubectl, say, kubectl.namespace, "deployment/shop", "condition=Available")
 
@@ -135,13 +142,13 @@ def _labels(kubectl: Kubectl) -> str:
 def _goodbye(kubectl: Kubectl) -> None:
     if kubectl.cluster:
         print_lines(
-            "Seen: a label, and the pod knows its facts. The cluster is still up:",
+            "Seen: a label, and the pod knows its facts; a grant, and it reads what it needs. The cluster is still up:",
             "  python3 -m tests.cluster kubectl get pods -A",
             "  make cluster-down      # ends it and leaves nothing of it",
         )
     else:
         print_lines(
-            "Seen: a label, and the pod knows its facts. To remove what was made here, in this order:",
+            "Seen: a label, and the pod knows its facts; a grant, and it reads what it needs. To remove what was made here, in this order:",
             "  kubectl delete mutatingwebhookconfiguration podfacts",
             "  kubectl delete -f deploy/install.yaml --ignore-not-found",
             "  kubectl delete namespace podfacts-demo",

@@ -5,11 +5,14 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tests.cluster import Cluster
+
+PATIENCE = 30  # Seconds.
 
 
 class DemoError(Exception):
@@ -42,11 +45,21 @@ class Kubectl:
         found: dict[str, Any] = json.loads(self.run(*words, "-o", "json").stdout)
         return found
 
+    def until(self, *words: str, holds: str) -> None:
+        """Wait until kubectl says something that holds the text."""
+        deadline = time.monotonic() + PATIENCE
+        while holds not in (said := self.run("-n", self.namespace, *words, check=False)).stdout:
+            if time.monotonic() > deadline:
+                raise DemoError(
+                    f"kubectl {shlex.join(words)}: never {holds}, but {said.stdout or said.stderr}"
+                )
+            time.sleep(0.2)
+
     def show(self, *words: str) -> str:
         """Print the command as one would type it, and what it says; return that."""
         out = self.run("-n", self.namespace, *words).stdout
         prefix = () if self.namespace == "default" else ("-n", self.namespace)
-        print_lines(f"$ {_typed(('kubectl', *prefix, *words))}", out.rstrip("\n"), "")
+        print_lines(f"$ {typed(('kubectl', *prefix, *words))}", out.rstrip("\n"), "")
         return out
 
 
@@ -56,7 +69,8 @@ def print_lines(*lines: str) -> None:
     sys.stdout.flush()
 
 
-def _typed(words: Sequence[str]) -> str:
+def typed(words: Sequence[str]) -> str:
+    """The words as one would type them."""
     return " ".join(
         word if word.replace("|", "").replace(" ", "") == word else shlex.quote(word) for word in words
     )
