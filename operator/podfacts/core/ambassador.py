@@ -187,8 +187,8 @@ def _tokens_taken(
         if each.name in holders:
             kept = [mount for mount in _mounts(each) if not _is_token(mount)]
             patch.append(Operation(op="replace", path=pointer(*each.path, "volumeMounts"), value=kept))
-    ours = {NAME, *(each.name for each in chosen)}
-    others = [each for each in containers({"spec": spec}) if each.name not in ours]
+    names = {each.name for each in chosen}
+    others = [each for each in containers({"spec": spec}) if each.name not in names]
     used = {str(mount.get("name")) for each in others for mount in _mounts(each)}
     used |= {str(mount.get("name")) for each in chosen for mount in _mounts(each) if not _is_token(mount)}
     volumes = objects(spec, "volumes", ("spec",))

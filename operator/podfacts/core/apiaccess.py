@@ -108,7 +108,7 @@ def parse_api_access(tree: Any, path: Place) -> ApiAccess:
     if fault := mount_path_fault(mount_path):
         raise Refused((*path, "mountPath"), fault)
     seconds = tree.get("expirationSeconds", HOUR)
-    if not isinstance(seconds, int) or isinstance(seconds, bool) or not SHORTEST <= seconds <= LONGEST:
+    if not isinstance(seconds, int) or not SHORTEST <= seconds <= LONGEST:
         raise Refused(
             (*path, "expirationSeconds"),
             f"must be a whole number of seconds, at least {SHORTEST}: Kubernetes gives no shorter token",
