@@ -37,8 +37,8 @@ def write_basics(path: Path) -> None:
     write_archive(path, [Image(BUSYBOX_IMAGES, layer, shell), Image((PAUSE_IMAGE,), layer, pause)])
 
 
-def busybox_layer(more: Mapping[str, bytes] | None = None) -> bytes:
-    """Return a root file system: busybox under the names of its applets, two users, /tmp, and more programs by path."""
+def busybox_layer(more: Mapping[str, bytes] | None = None, users: str = USERS, groups: str = GROUPS) -> bytes:
+    """Return a root file system: busybox under the names of its applets, users, /tmp, and more programs by path."""
     program = BUSYBOX.read_bytes()
     if b"/ld-" in program[:4096]:  # the path of the dynamic loader stands near the start
         raise ClusterError(f"{BUSYBOX} is not the static one: install busybox-static")
@@ -54,8 +54,8 @@ def busybox_layer(more: Mapping[str, bytes] | None = None) -> bytes:
         ):
             tar.addfile(_entry(folder, tarfile.DIRTYPE, mode))
         _file(tar, "bin/busybox", program, 0o755)
-        _file(tar, "etc/passwd", USERS.encode(), 0o644)
-        _file(tar, "etc/group", GROUPS.encode(), 0o644)
+        _file(tar, "etc/passwd", users.encode(), 0o644)
+        _file(tar, "etc/group", groups.encode(), 0o644)
         _file(tar, "etc/nsswitch.conf", b"hosts: files dns\n", 0o644)
         for applet in sorted({*applets} - {"busybox"}):
             link = _entry(f"bin/{applet}", tarfile.SYMTYPE, 0o777)

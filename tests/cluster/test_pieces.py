@@ -96,6 +96,15 @@ def test_an_archive_names_its_images_and_holds_their_layers(tmp_path: Path) -> N
     assert config["config"] == {"Cmd": ["sh"]}
 
 
+def test_an_image_with_one_program_has_nothing_to_look_around_with() -> None:
+    layer = images.program_layer("tool", b"code")
+    assert layer == images.program_layer("tool", b"code")
+    with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
+        assert tar.getnames() == ["bin", "etc", "tmp", "etc/passwd", "bin/tool"]
+        assert {each.mtime for each in tar} == {0}
+        assert (tar.getmember("bin/tool").mode, tar.getmember("tmp").mode) == (0o755, 0o1777)
+
+
 @pytest.mark.parametrize(
     ("words", "name", "theirs"),
     [
