@@ -58,7 +58,7 @@ def _ours(say: Say) -> Kubectl:
     built = build(say)
     say("loading the image into the node")
     cluster.load_image(built.path)
-    cluster.load_image(tools.images(cluster.binaries))
+    cluster.load_image(tools.images(cluster.binaries, say))
     kubectl = Kubectl(cluster, "default")
     _install(kubectl, (DEPLOY / "install.yaml").read_text(), say)
     return kubectl

@@ -11,7 +11,7 @@ PODS = ("curl", "curl-with-proxy")
 BINDING = "permissive-binding"
 OWN = 'curl -sS -H "Authorization: Bearer $(cat $KUBERNETES_TOKEN_FILE)" "$KUBERNETES_API%s"'
 SELF = "/api/v1/namespaces/$POD_NAMESPACE/pods/$POD_NAME"
-SHORT = " | grep -E '\"(kind|message|name|code)\":' | head -4"
+SHORT = ' | grep -E "^  .(kind|message|code).:"'
 
 
 def chapter(kubectl: Kubectl) -> None:

@@ -2,10 +2,13 @@
 
 import base64
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.cluster import Cluster
 from tests.e2e.api import Api
@@ -246,6 +249,17 @@ def test_the_ambassador(make: Make, granted: Callable[[str, str], None], node: C
     )
     assert "Filter rejecting POST /api/v1/namespaces/default/pods localhost" in log
     assert "eyJ" not in log
+    # And it is all that the smallest grant needs: what it read of the API, and not what was refused.
+    words = ("grant", "--to", "default/proxied", "--from-ambassador-log", "-")
+    grant = subprocess.run(
+        [sys.executable, "-m", "podfacts", *words], input=log, capture_output=True, text=True, check=False
+    )
+    assert grant.returncode == 0, grant.stderr
+    (role, binding) = yaml.safe_load_all(grant.stdout)
+    rule = {"apiGroups": [""], "resources": ["pods"], "resourceNames": ["curl-with-proxy"], "verbs": ["get"]}
+    assert role["rules"] == [rule]
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "proxied", "namespace": "default"}]
+    assert "kube-system" in grant.stderr
 
 
 def test_the_sidecar_leaves_the_apps_own_token_as_tight_as_it_was(make: Make) -> None:

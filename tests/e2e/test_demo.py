@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from demo.__main__ import EXAMPLES
+from demo.__main__ import EXAMPLES, REACHING
 from tests.cluster import Cluster
 from tests.e2e.conftest import REPOSITORY, wait_for
 
@@ -23,6 +23,16 @@ SEEN = (
     "starts on node-a\n",
     '{"profile":"default","hash":"',
     'foo="changed"\n',
+    # The second chapter: refused, granted, the ambassador, and the permissive binding found, replaced and verified.
+    '  "code": 403\n',
+    '  "kind": "Pod",\n',
+    "\nKUBERNETES_API=http://localhost:8001\n",
+    "\nForbidden\n",
+    '  "kind": "SecretList",\n',
+    "  name: permissive-binding\n",
+    "\nsubjects: []\n",
+    "\nverified: ",
+    '"permissive-binding" deleted',
 )
 
 
@@ -33,10 +43,13 @@ def uninstalled(node: Cluster) -> Iterator[Cluster]:
     install = str(REPOSITORY / "deploy/install.yaml")
     node.kubectl("delete", "mutatingwebhookconfiguration", "podfacts", "--ignore-not-found")
     # All at once: each of the demo's pods takes the 30 s of grace that a shell's sleep does not use.
-    demo = [word for path in EXAMPLES for word in ("-f", path)]
+    demo = [word for path in (*EXAMPLES, *REACHING) for word in ("-f", path)]
     for words in ((*demo,), ("-n", "podfacts-demo", *demo)):
         node.kubectl("delete", "--ignore-not-found", "--wait=false", "--grace-period=1", *words)
     node.kubectl("delete", "--ignore-not-found", "--wait=false", "namespace", "podfacts-demo")
+    node.kubectl(
+        "delete", "roles,rolebindings", "-n", "default", "-l", "app.kubernetes.io/managed-by=podfacts"
+    )
     node.kubectl("delete", "--ignore-not-found", "-f", install)
     wait_for(lambda: "podfacts" not in node.kubectl("get", "namespaces,clusterroles").stdout)
 
@@ -60,6 +73,9 @@ def test_the_demo(uninstalled: Cluster) -> None:
     )
     assert theirs.returncode == 0, theirs.stdout + theirs.stderr
     assert [text for text in SEEN if text not in theirs.stdout] == []
+    # On a cluster of somebody's, cluster-admin is given to nobody: a RoleBinding in the demo's own namespace has to do.
+    assert "clusterrolebinding" not in theirs.stdout.lower()
+    assert "--group=system:serviceaccounts:podfacts-demo" in theirs.stdout
     assert "\n$ kubectl -n podfacts-demo exec downward-api-env -- env\n" in theirs.stdout
     again = uninstalled.run(
         [sys.executable, "-m", "demo", "--mine", "--image", "no.such/image:1"],
