@@ -208,7 +208,6 @@ def test_the_example_of_a_profile_is_one() -> None:
         "labels",
     ]
 
-
     access = profiles["web"].api_access, profiles["web"].ambassador
     assert [each.enabled for each in access] == [False, False]
     assert access[0].reads == ("pods", "services")

@@ -115,14 +115,99 @@ def inject(
         _refuse(str(error))
     for warning in rendered.warnings:
         click.echo(warning, err=True)
+    _write(rendered.text)
+
+
+@main.command()
+@click.option(
+    "--to", required=True, metavar="NAMESPACE/NAME", help="The service account that gets the grant."
+)
+@click.option(
+    "--read",
+    multiple=True,
+    metavar="RESOURCE[.GROUP][/SUB]",
+    help="Get and list, such as pods, deployments.apps or pods/log. May be given many times, as all of these.",
+)
+@click.option("--watch", multiple=True, metavar="RESOURCE[.GROUP]", help="Get, list and watch.")
+@click.option(
+    "--name", "names", multiple=True, metavar="NAME", help="Only the object of that name; --read is get then."
+)
+@click.option(
+    "--url", "urls", multiple=True, metavar="PATH", help="GET of a URL that is no resource, such as /metrics."
+)
+@click.option("-n", "--namespace", help="Where to read; the service account's own namespace if not given.")
+@click.option(
+    "--from-audit-log",
+    "audit_logs",
+    multiple=True,
+    metavar="FILE|-",
+    help="What the account was seen to do in an API server's audit log (JSON lines).",
+)
+@click.option(
+    "--from-ambassador-log",
+    "ambassador_logs",
+    multiple=True,
+    metavar="FILE|-",
+    help="What was asked through a podfacts-ambassador: the container's log.",
+)
+def grant(**words: Any) -> None:
+    """Print the least Role and RoleBinding for one service account, as YAML to be reviewed and applied."""
+    from podfacts.offline.grant import Asked, granted  # noqa: PLC0415
+
     try:
-        # Bytes, not text: what was not changed goes out exactly as it came, line ends included.
-        sys.stdout.buffer.write(rendered.text.encode())
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise  # Whoever reads has seen enough: click knows.
-    except OSError as error:
-        _refuse(f"podfacts inject: cannot write the result: {error.strerror or error}")
+        printed = granted(Asked(**words), sys.stdin.buffer)
+    except BadInput as error:
+        _refuse(str(error))
+    for warning in printed.warnings:
+        click.echo(warning, err=True)
+    _write(printed.text)
+
+
+@main.command("replace-binding")
+@click.argument("name")
+@click.option(
+    "-n", "--namespace", default="", help="NAME is a RoleBinding of it; a ClusterRoleBinding if not given."
+)
+@click.option(
+    "--audit-log",
+    "audit_logs",
+    multiple=True,
+    metavar="FILE|-",
+    help="What the accounts were seen to do (JSON lines). Without one, what the opted-in pods declare.",
+)
+@click.option("--profile", "profile_files", multiple=True, metavar="FILE", help="A Profile object in YAML.")
+@click.option(
+    "--verify", is_flag=True, help="After it was applied: ask the authorizer whether all is as it was said."
+)
+@click.option("--context", help="Context of the kubeconfig.")
+@click.option("--kubeconfig", metavar="FILE", help="Instead of $KUBECONFIG or ~/.kube/config.")
+def replace_binding(
+    name: str, namespace: str, audit_logs: tuple[str, ...], profile_files: tuple[str, ...], **options: Any
+) -> None:
+    """Print what replaces a binding that gives too much to too many, as YAML to be reviewed and applied.
+
+    The grants its holders need come first, and last the binding with nobody in it. The cluster is only read.
+    """
+    from podfacts.cluster.access import connect  # noqa: PLC0415
+    from podfacts.cluster.replace_binding import replaced, verified  # noqa: PLC0415
+    from podfacts.offline.grant import read_audit_logs  # noqa: PLC0415
+    from podfacts.offline.profile_files import read_profiles  # noqa: PLC0415
+    from podfacts.rights.rules import Ref  # noqa: PLC0415
+
+    try:
+        profiles = read_profiles(profile_files)
+        recorded = read_audit_logs(audit_logs, sys.stdin.buffer) if audit_logs else None
+        api = connect(options["kubeconfig"], options["context"])
+        if options["verify"]:
+            verdict = verified(api, Ref(namespace, name), recorded, profiles)
+            click.echo("\n".join(verdict.lines))
+            sys.exit(0 if verdict.verified else 1)
+        replacement = replaced(api, Ref(namespace, name), recorded, profiles)
+    except BadInput as error:
+        _refuse(str(error))
+    for warning in replacement.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    _write(replacement.text)
 
 
 @main.command()
@@ -187,6 +272,18 @@ def controller(log_level: Level, **options: Any) -> None:
     except ValueError as error:
         _refuse(f"podfacts controller: {error}")
     sys.exit(asyncio.run(controller.run(settings)))
+
+
+def _write(text: str) -> None:
+    """Put the result on stdout; one line on stderr when it does not go there."""
+    try:
+        # Bytes, not text: what was not changed goes out exactly as it came, line ends included.
+        sys.stdout.buffer.write(text.encode())
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise  # Whoever reads has seen enough: click knows.
+    except OSError as error:
+        _refuse(f"podfacts: cannot write the result: {error.strerror or error}")
 
 
 def _refuse(message: str) -> NoReturn:

@@ -1,0 +1,108 @@
+"""Whether a binding is replaced: every call that was needed is allowed, and no power that it gave is left.
+
+The authorizer's own answers decide, and its reason tells whose doing an allowed power is. Left by this binding: not
+verified. Left by another one: an admin who was told "verified" would believe that the power is gone, so it is not verified
+either, and the other binding is named. Only accounts of kube-system may have powers by bindings to themselves: the
+controllers have them from Kubernetes. Powers that an account is known to use are its grants, not leftovers.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from podfacts.rights.names import made_up
+from podfacts.rights.powers import SYSTEM
+from podfacts.rights.request import Account, Request
+from podfacts.rights.rules import Ref
+from podfacts.rights.usage import Usage, names
+
+# "RBAC: allowed by RoleBinding "name/namespace" of Role "name" to ServiceAccount "name/namespace"": rule.go, describers.
+OWN = re.compile(r' to (?:ServiceAccount|User) "[^"]*"\Z')
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The authorizer's: yes or no, and why."""
+
+    allowed: bool
+    reason: str
+
+
+Ask = Callable[[Account, Request], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Lines for the reader, the last one the verdict itself."""
+
+    lines: tuple[str, ...]
+    verified: bool
+
+
+@dataclass(slots=True)
+class _Found:
+    lines: list[str]
+    calls: int = 0
+    callers: int = 0
+    missing: int = 0
+    left: int = 0
+    own: int = 0
+
+
+def verification(
+    ref: Ref, accounts: Sequence[Account], usage: Usage, powers: Sequence[Request], ask: Ask
+) -> Verdict:
+    """Ask everything about every account."""
+    found = _Found([])
+    for account in accounts:
+        calls = sorted(usage.calls.get(account, ()))
+        missing = [each for each in calls if not ask(account, each).allowed]
+        found.calls += len(calls)
+        found.callers += bool(calls)
+        found.missing += len(missing)
+        if calls:
+            found.lines.append(f"{account}: calls allowed: {len(calls) - len(missing)} of {len(calls)}")
+        found.lines += [f"{account}: no longer allowed: {each}" for each in missing]
+        found.lines += _leftovers(ref, account, _unused(calls, powers), ask, found)
+    return Verdict((*found.lines, _sentence(ref, len(accounts), len(powers), found)), _good(found))
+
+
+def _unused(calls: Sequence[Request], powers: Sequence[Request]) -> list[Request]:
+    used = {replace(each, name="") if made_up(each) else each for each in calls}
+    return [each for each in powers if each not in used]
+
+
+def _leftovers(
+    ref: Ref, account: Account, powers: Sequence[Request], ask: Ask, found: _Found
+) -> Iterator[str]:
+    for power in powers:
+        answer = ask(account, power)
+        if not answer.allowed:
+            continue
+        by = answer.reason.removeprefix("RBAC: allowed by ") or "an authorizer that is not RBAC"
+        if account.namespace == SYSTEM and OWN.search(answer.reason) and not names(answer.reason, ref):
+            found.own += 1
+            yield f"{account}: may, by a binding of its own: {power}, by {by.partition(' of ')[0]}"
+        else:
+            found.left += 1
+            yield f"{account}: still may: {power}, by {by}"
+
+
+def _good(found: _Found) -> bool:
+    return not found.missing and not found.left
+
+
+def _sentence(ref: Ref, accounts: int, powers: int, found: _Found) -> str:
+    if not _good(found):
+        wrong = [
+            f"calls no longer allowed: {found.missing}" if found.missing else "",
+            f"powers left: {found.left}" if found.left else "",
+        ]
+        return f"not verified: {', '.join(filter(None, wrong))}; see the lines above"
+    if not powers:
+        return f"verified: {found.calls} calls of {found.callers} accounts are allowed; the {ref} gave none of the powers that are asked about"
+    own = f"; besides, {found.own} are {SYSTEM}'s own, by bindings to itself" if found.own else ""
+    return (
+        f"verified: {found.calls} calls of {found.callers} accounts are allowed, and none of {accounts} accounts has one of "
+        f"{powers} powers, by the {ref} or otherwise{own}"
+    )
