@@ -287,7 +287,7 @@ def test_a_power_that_is_left(account: Account, reason: str | None, good: bool, 
     verdict = verification(WIDE, [WEB, CONTROLLER], used(web=[READ]), [TOKEN], ask)
     assert verdict.verified == good
     assert said in "\n".join(verdict.lines)
-    verified = "verified: 1 calls of 1 accounts are allowed, and none of 2 accounts has one of 1 powers"
+    verified = "verified: 1 call of 1 account still allowed, and none of 2 accounts has one of 1 power"
     assert verdict.lines[-1].startswith(verified if good else "not verified: powers left: 1")
 
 

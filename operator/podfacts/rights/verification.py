@@ -99,10 +99,15 @@ def _sentence(ref: Ref, accounts: int, powers: int, found: _Found) -> str:
             f"powers left: {found.left}" if found.left else "",
         ]
         return f"not verified: {', '.join(filter(None, wrong))}; see the lines above"
+    allowed = f"verified: {_count(found.calls, 'call')} of {_count(found.callers, 'account')} still allowed"
     if not powers:
-        return f"verified: {found.calls} calls of {found.callers} accounts are allowed; the {ref} gave none of the powers that are asked about"
+        return f"{allowed}; the {ref} gave none of the powers that are asked about"
     own = f"; besides, {found.own} are {SYSTEM}'s own, by bindings to itself" if found.own else ""
     return (
-        f"verified: {found.calls} calls of {found.callers} accounts are allowed, and none of {accounts} accounts has one of "
-        f"{powers} powers, by the {ref} or otherwise{own}"
+        f"{allowed}, and none of {_count(accounts, 'account')} has one of {_count(powers, 'power')}, "
+        f"by the {ref} or otherwise{own}"
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
