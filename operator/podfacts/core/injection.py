@@ -110,10 +110,13 @@ def _access(
     pod: Tree, chosen: list[Container], asked: Options
 ) -> tuple[tuple[Operation, ...], Access, tuple[Operation, ...]]:
     """What gives the pod its way to the API server, between what goes first of all and what goes last."""
-    if asked.access == "ambassador":
-        added = sidecar(pod, chosen, asked.profile.ambassador, asked.profile.api_access)
-        return added.before, added.access, added.after
-    return (), bundle(pod, chosen, asked.profile.api_access) if asked.access else NONE, ()
+    if not asked.access or not chosen:
+        return (), NONE, ()
+    profile = asked.profile
+    if asked.access == "bundle":
+        return (), bundle(pod, chosen, profile.api_access), ()
+    added = sidecar(pod, chosen, profile.ambassador, profile.api_access)
+    return added.before, added.access, added.after
 
 
 def _choose(pod: Tree, asked: Options) -> tuple[list[Container], list[str]]:
