@@ -31,6 +31,7 @@ PATHS = st.sampled_from(
         "/run/api",
     ]
 )
+TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
 QUANTITIES = {
     "cpu": st.sampled_from(["1", "250m", "0", "1500m", "0.5"]),
     "memory": st.sampled_from(["64Mi", "1Gi", "0", "128974848", "129e6"]),
@@ -128,3 +129,21 @@ def pods(draw: st.DrawFn, profiles: tuple[str, ...]) -> dict[str, Any]:
     if draw(st.booleans()):
         metadata["annotations"] = draw(ANNOTATIONS)
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+@st.composite
+def automounted(draw: st.DrawFn, profiles: tuple[str, ...]) -> dict[str, Any]:
+    """One opted-in pod as the API server's own plugin, or an export of another pod, has left it: with tokens in it."""
+    pod: dict[str, Any] = draw(pods(profiles))
+    spec = pod["spec"]
+    token = {"projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}
+    volumes = spec.setdefault("volumes", [])
+    for name in draw(
+        st.sets(st.sampled_from(["kube-api-access-abcde", "kube-api-access-vwxyz"]), min_size=1)
+    ):
+        volumes.insert(draw(st.integers(0, len(volumes))), {"name": name, **token})
+        for container in (*spec["containers"], *spec.get("initContainers", [])):
+            mounts = container.setdefault("volumeMounts", [])
+            if draw(st.booleans()) and all(each["mountPath"] != TOKEN for each in mounts):
+                mounts.insert(draw(st.integers(0, len(mounts))), {"name": name, "mountPath": TOKEN})
+    return pod

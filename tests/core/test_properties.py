@@ -6,14 +6,17 @@ from typing import Any
 
 import jsonpatch
 from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from podfacts.core.injection import Injection, inject
 from podfacts.core.patch import apply
 from podfacts.core.refusal import Refused
 from tests.case import PROFILES
-from tests.pods import pods
+from tests.pods import automounted, pods
 
-PODS = pods(("true", "everything", "app-both", "labels-file", "cpu-limit-both", "vault", "proxied"))
+NAMES = ("true", "everything", "app-both", "labels-file", "cpu-limit-both", "vault", "proxied")
+PODS = pods(NAMES)
+WITH_TOKENS = st.one_of(PODS, automounted(NAMES))
 
 
 def injected(pod: dict[str, Any]) -> Injection:
@@ -49,7 +52,7 @@ def without_record(pod: dict[str, Any]) -> dict[str, Any]:
 
 
 @settings(max_examples=400, deadline=None)
-@given(PODS)
+@given(WITH_TOKENS)
 def test_a_second_pass_changes_nothing(pod: dict[str, Any]) -> None:
     once = apply(pod, injected(pod).patch)
     again = inject(once, PROFILES)
@@ -69,14 +72,14 @@ def test_what_the_author_wrote_is_in_the_result(pod: dict[str, Any]) -> None:
 
 
 @settings(max_examples=400, deadline=None)
-@given(PODS)
+@given(WITH_TOKENS)
 def test_the_patch_means_what_the_library_makes_of_it(pod: dict[str, Any]) -> None:
     patch = injected(pod).patch
     assert apply(pod, patch) == jsonpatch.apply_patch(json.loads(json.dumps(pod)), list(patch))
 
 
 @settings(max_examples=400, deadline=None)
-@given(PODS)
+@given(WITH_TOKENS)
 def test_no_path_is_mounted_twice(pod: dict[str, Any]) -> None:
     after = apply(pod, injected(pod).patch)
     for kind in ("containers", "initContainers"):

@@ -5,7 +5,7 @@ It is the only one with the token, reads it again when the kubelet renews it (in
 account's rights within these bounds, as with a token, but nothing to carry away.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -46,7 +46,11 @@ class Ambassador:
     command: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Compile: what the sidecar runs. One line of log for each request, and one for each answer."""
+        """Compile: what the sidecar runs.
+
+        Its log has a line for each answer, with the URL in quotes. Not one for what it refuses: kubectl prints that path as it
+        is, and a line break in it would be a line of anybody's making.
+        """
         command = (
             "kubectl",
             "proxy",
@@ -57,7 +61,7 @@ class Ambassador:
             f"--reject-methods={rejected_methods(self.methods)}",
             f"--www={STANDARD}/{ALIVE}",
             f"--www-prefix=/{ALIVE}/",
-            "--vmodule=round_trippers=6,proxy_server=3",
+            "--vmodule=round_trippers=6",
         )
         object.__setattr__(self, "command", command)
 
@@ -68,10 +72,9 @@ class Ambassador:
 
 
 class Sidecar(NamedTuple):
-    """What to add, and what to change of the pod: ``before`` anything is added, and ``after`` all of it."""
+    """What to add, and what to do when all of that is added."""
 
     access: Access
-    before: tuple[Operation, ...]
     after: tuple[Operation, ...]
 
 
@@ -102,27 +105,20 @@ def sidecar(pod: Tree, chosen: Sequence[Container], settings: Ambassador, token:
     spec = mapping(pod, "spec")
     _refuse_impossible(pod, spec)
     there = _there(pod, settings)
-    before, gone, left = _tokens_taken(spec, chosen)
-    after: tuple[Operation, ...] = ()
+    after, gone, left = _tokens_taken(spec, chosen)
     volumes: tuple[Tree, ...] = ()
     if not there:
         container = _container(settings, _user(pod, spec, gone))
         path: Path = ("spec", "initContainers")
         first = bool(objects(spec, "initContainers", ("spec",)))
         # In front of the author's, so that they can use it; and so last of all operations, for it moves the others.
-        after = (
-            Operation(
-                op="add",
-                path=pointer(*path, *((0,) if first else ())),
-                value=container if first else [container],
-            ),
-        )
+        value = container if first else [container]
+        after.append(Operation(op="add", path=pointer(*path, *((0,) if first else ())), value=value))
         volumes = (_volume(token),)
     env: dict[str, list[EnvVar]] = {each.name: [EnvVar(name=ADDRESS, value=URL)] for each in chosen}
-    warnings = [*left]
-    if spec.get("shareProcessNamespace"):
-        warnings.append("shareProcessNamespace lets the other containers read the ambassador's token")
-    return Sidecar(Access(env, (), volumes, (), tuple(warnings)), before, after)
+    shared = [each for each in ("shareProcessNamespace", "hostPID") if spec.get(each)]
+    told = [f"{each} lets the other containers read the ambassador's token" for each in shared]
+    return Sidecar(Access(env, (), volumes, (), (*left, *told)), tuple(after))
 
 
 def _refuse_impossible(pod: Tree, spec: Tree) -> None:
@@ -136,7 +132,7 @@ def _refuse_impossible(pod: Tree, spec: Tree) -> None:
         raise Refused(("spec", "os", "name"), f"the ambassador is a Linux container: remove it, {off}")
     for container in containers(pod):
         for index, port in enumerate(objects(container.spec, "ports", container.path)):
-            if port.get("containerPort") == PORT and port.get("protocol", "TCP") == "TCP":
+            if port.get("containerPort") == PORT and (port.get("protocol") or "TCP") == "TCP":
                 raise Refused(
                     (*container.path, "ports", index, "containerPort"),
                     f"{PORT} is the ambassador's port: listen on another, {off}",
@@ -148,8 +144,11 @@ def _there(pod: Tree, settings: Ambassador) -> bool:
     for container in containers(pod):
         if container.name != NAME:
             continue
-        # Not the image nor the resources: a registry's mirror or a limit range may have changed them since.
-        if holds(container.spec, {"command": [*settings.command], "restartPolicy": "Always"}):
+        # Not the image nor the resources: a registry's mirror or a limit range may have changed them since. Arguments would
+        # come behind ours, and kubectl's last flag wins.
+        ours = holds(container.spec, {"command": [*settings.command], "restartPolicy": "Always"})
+        mounted = any(map(_is_ours, _mounts(container)))
+        if ours and mounted and not container.spec.get("args") and container.path[1] == "initContainers":
             return True
         raise Refused(
             (*container.path, "name"),
@@ -166,46 +165,42 @@ def _there(pod: Tree, settings: Ambassador) -> bool:
 
 def _tokens_taken(
     spec: Tree, chosen: Sequence[Container]
-) -> tuple[tuple[Operation, ...], frozenset[str], list[str]]:
-    """The operations that take the automounted token from the chosen containers.
+) -> tuple[list[Operation], frozenset[str], list[str]]:
+    """The operations that take the automounted token from the chosen containers, when all else is added.
 
     With them: the volumes that go, and warnings about tokens that stay. Only what Kubernetes put there unasked is taken:
     where the author wrote ``automountServiceAccountToken: true``, it stays.
     """
     wanted = spec.get("automountServiceAccountToken")
-    if wanted is not None and not wanted:
-        return (), frozenset(), []
-    holders = [each.name for each in chosen if any(map(_is_token, _mounts(each)))]
-    if wanted:
+    if wanted is not None:
         told = (
             "automountServiceAccountToken: true is kept, so the containers hold a token beside the ambassador"
         )
-        return (), frozenset(), [told]
+        return [], frozenset(), [told] if wanted else []
     # Else the plugin would mount it again, after us and in the sidecar too.
     patch = [Operation(op="add", path=pointer("spec", "automountServiceAccountToken"), value=False)]
     for each in chosen:
-        if each.name in holders:
-            kept = [mount for mount in _mounts(each) if not _is_token(mount)]
-            patch.append(Operation(op="replace", path=pointer(*each.path, "volumeMounts"), value=kept))
+        at = [index for index, mount in enumerate(_mounts(each)) if _is_token(mount)]
+        patch += _removed((*each.path, "volumeMounts"), at)
     names = {each.name for each in chosen}
     others = [each for each in containers({"spec": spec}) if each.name not in names]
     used = {str(mount.get("name")) for each in others for mount in _mounts(each)}
     used |= {str(mount.get("name")) for each in chosen for mount in _mounts(each) if not _is_token(mount)}
-    volumes = objects(spec, "volumes", ("spec",))
-    gone = frozenset(
-        name
-        for each in volumes
-        if (name := str(each.get("name"))).startswith(AUTOMOUNTED) and name not in used
-    )
-    if gone:
-        kept = [each for each in volumes if each.get("name") not in gone]
-        patch.append(Operation(op="replace", path=pointer("spec", "volumes"), value=kept))
+    volumes = [str(each.get("name")) for each in objects(spec, "volumes", ("spec",))]
+    gone = frozenset(each for each in volumes if each.startswith(AUTOMOUNTED) and each not in used)
+    patch += _removed(("spec", "volumes"), [index for index, each in enumerate(volumes) if each in gone])
     left = [
         f"{each.name}: keeps its service account token: it is not among the chosen containers"
         for each in others
         if any(map(_is_token, _mounts(each)))
     ]
-    return tuple(patch), gone, left
+    return patch, gone, left
+
+
+def _removed(path: Path, at: Sequence[int]) -> Iterator[Operation]:
+    """From the end, so that those before it stay where they are."""
+    for index in reversed(at):
+        yield Operation(op="remove", path=pointer(*path, index))
 
 
 def _mounts(container: Container) -> Sequence[Tree]:
@@ -216,30 +211,42 @@ def _is_token(mount: Tree) -> bool:
     return mount.get("mountPath") == STANDARD and str(mount.get("name")).startswith(AUTOMOUNTED)
 
 
+def _is_ours(mount: Tree) -> bool:
+    return mount.get("mountPath") == STANDARD and mount.get("name") == NAME
+
+
 def _user(pod: Tree, spec: Tree, gone: frozenset[str]) -> int:
     """The user the sidecar runs as: that of all the others, where they share one.
 
     A token's file is 0600 for a user that all containers share, else 0644 (``pkg/volume/util/util.go``, ``FsUserFrom``):
     another user here would open the app's own token files to everybody in the pod.
     """
-    of_pod = mapping(spec, "securityContext", ("spec",)).get("runAsUser")
-    users = {
-        mapping(each.spec, "securityContext", each.path).get("runAsUser", of_pod) for each in containers(pod)
-    }
+    of_pod = _run_as(spec, ("spec",), None)
+    users = {_run_as(each.spec, each.path, of_pod) for each in containers(pod)}
     shared = users.pop() if len(users) == 1 else None
     if shared is None:
         return NOBODY
     if shared != 0:
-        return int(shared)
+        return shared
     for index, volume in enumerate(objects(spec, "volumes", ("spec",))):
         sources = objects(mapping(volume, "projected"), "sources")
-        if volume.get("name") not in gone and any("serviceAccountToken" in each for each in sources):
+        if str(volume.get("name")) not in gone and any("serviceAccountToken" in each for each in sources):
             raise Refused(
                 ("spec", "volumes", index),
                 "all containers run as user 0, so this token's file is root's alone; the ambassador, which does not run "
                 "as root, would open it to everybody in the pod: run them as another user",
             )
     return NOBODY
+
+
+def _run_as(tree: Tree, path: Path, otherwise: int | None) -> int | None:
+    """The user that a security context names, or else the other one."""
+    user = mapping(tree, "securityContext", path).get("runAsUser")
+    if user is None:
+        return otherwise
+    if not isinstance(user, int):
+        raise Refused((*path, "securityContext", "runAsUser"), "must be a whole number")
+    return user
 
 
 def _volume(token: ApiAccess) -> Tree:

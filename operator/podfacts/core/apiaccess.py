@@ -28,8 +28,9 @@ SERVER = "https://kubernetes.default.svc"
 ADDRESS = "KUBERNETES_API"
 # ValidateProjectedVolumeSource: at least ten minutes, at most 2^32 seconds; the server may shorten it.
 SHORTEST, LONGEST = 600, 2**32
-# Not 3607: the API server stretches exactly that one to a year (--service-account-extend-token-expiration).
 HOUR = 3600
+# What the plugin asks for; the API server stretches exactly that to a year (--service-account-extend-token-expiration).
+STRETCHED = 3607
 
 FILES = {"ca": "ca.crt", "token": "token", "namespace": "namespace"}
 BUILT_IN = (
@@ -112,6 +113,11 @@ def parse_api_access(tree: Any, path: Place) -> ApiAccess:
         raise Refused(
             (*path, "expirationSeconds"),
             f"must be a whole number of seconds, at least {SHORTEST}: Kubernetes gives no shorter token",
+        )
+    if seconds == STRETCHED and "audience" not in tree:
+        raise Refused(
+            (*path, "expirationSeconds"),
+            f"{STRETCHED} is stretched to a year by the API server: write {HOUR}",
         )
     audience = text(tree, "audience", path) if "audience" in tree else None
     if audience is not None and not AUDIENCE.fullmatch(audience):

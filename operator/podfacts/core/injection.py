@@ -59,8 +59,8 @@ def inject(pod: Tree, profiles: Mapping[str, Profile]) -> Injection:
     facts = [each for each in profile.env if each["name"] not in unsuited] if unsuited else profile.env
     skipped += unsuited.values()
 
-    before, access, after = _access(pod, chosen, asked)
-    patch: list[Operation] = [*before]
+    access, after = _access(pod, chosen, asked)
+    patch: list[Operation] = []
     kept: list[str] = []
     warnings = list(asked.warnings)
     injected = 0
@@ -106,17 +106,15 @@ def inject(pod: Tree, profiles: Mapping[str, Profile]) -> Injection:
     )
 
 
-def _access(
-    pod: Tree, chosen: list[Container], asked: Options
-) -> tuple[tuple[Operation, ...], Access, tuple[Operation, ...]]:
-    """What gives the pod its way to the API server, between what goes first of all and what goes last."""
+def _access(pod: Tree, chosen: list[Container], asked: Options) -> tuple[Access, tuple[Operation, ...]]:
+    """What gives the pod its way to the API server, and what is to be done when all is added."""
     if not asked.access or not chosen:
-        return (), NONE, ()
+        return NONE, ()
     profile = asked.profile
     if asked.access == "bundle":
-        return (), bundle(pod, chosen, profile.api_access), ()
+        return bundle(pod, chosen, profile.api_access), ()
     added = sidecar(pod, chosen, profile.ambassador, profile.api_access)
-    return added.before, added.access, added.after
+    return added.access, added.after
 
 
 def _choose(pod: Tree, asked: Options) -> tuple[list[Container], list[str]]:

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from podfacts.core.apiaccess import ADDRESS
+from podfacts.core.apiaccess import ADDRESS, STANDARD
 from podfacts.core.mountpath import mount_path_fault, overlap
 from podfacts.core.pod import Tree, mapping, texts
 from podfacts.core.profile import Profile
@@ -81,11 +81,11 @@ def options(pod: Tree, profiles: Mapping[str, Profile]) -> Options | str:
     if MOUNT_PATH in annotations and (fault := mount_path_fault(mount_path)):
         raise Refused(("metadata", "annotations", MOUNT_PATH), fault)
     access = _access(annotations, profile)
-    if access == "bundle" and overlap(mount_path, profile.api_access.mount_path):
+    place = {"bundle": profile.api_access.mount_path, "ambassador": STANDARD, "": None}[access]
+    if place and MOUNT_PATH in annotations and overlap(mount_path, place):
         raise Refused(
             ("metadata", "annotations", MOUNT_PATH),
-            f"{mount_path} meets {profile.api_access.mount_path}, where the API access is: "
-            "write another path, such as /etc/downward",
+            f"{mount_path} meets {place}, where the API access is: write another path, such as /etc/downward",
         )
     overwrite = _list(annotations, OVERWRITE)
     return Options(

@@ -1,20 +1,20 @@
 """JSON Patch operations, written by hand and never found by comparing two trees.
 
 A diff costs 75 times what writing the operations down costs (240 ms against 3 ms on a pod of 811 KB), and Kubernetes
-answers 500, whatever the failure policy, when an operation cannot be applied: so parents come first, and the only
-operations are ``add`` and ``replace``.
+answers 500, whatever the failure policy, when an operation cannot be applied: so parents come first, and what is taken
+out goes after all that is put in, from the end of a list to its beginning, so that no index moves under another one.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 
 class Operation(TypedDict):
-    """One operation of RFC 6902, on a path of RFC 6901."""
+    """One operation of RFC 6902, on a path of RFC 6901. ``remove`` has no value."""
 
-    op: Literal["add", "replace"]
+    op: Literal["add", "replace", "remove"]
     path: str
-    value: Any
+    value: NotRequired[Any]
 
 
 def pointer(*path: str | int) -> str:
@@ -39,7 +39,7 @@ def segments(path: str) -> list[str]:
 def below(prefix: Sequence[str | int], patch: Iterable[Operation]) -> tuple[Operation, ...]:
     """The same patch for a tree in which the pod stands at ``prefix``."""
     root = pointer(*prefix)
-    return tuple(Operation(op=each["op"], path=root + each["path"], value=each["value"]) for each in patch)
+    return tuple(Operation(**{**each, "path": root + each["path"]}) for each in patch)
 
 
 def apply(tree: Any, patch: Iterable[Operation]) -> Any:
@@ -57,8 +57,10 @@ def _written(node: Any, path: list[str], operation: Operation) -> Any:
         return operation["value"]
     key, rest = path[0], path[1:]
     if isinstance(node, dict):
-        if (rest or operation["op"] == "replace") and key not in node:
+        if (rest or operation["op"] != "add") and key not in node:
             raise ValueError(f"{operation['op']} {operation['path']}: no {key!r} there")
+        if operation["op"] == "remove" and not rest:
+            return {each: node[each] for each in node if each != key}
         return {**node, key: _written(node[key], rest, operation) if rest else operation["value"]}
     if isinstance(node, list):
         return _written_in_list(node, key, rest, operation)
@@ -72,4 +74,6 @@ def _written_in_list(node: list[Any], key: str, rest: list[str], operation: Oper
         raise ValueError(f"{operation['op']} {operation['path']}: no item {key}")
     if inserting:
         return [*node[:index], operation["value"], *node[index:]]
+    if operation["op"] == "remove" and not rest:
+        return [*node[:index], *node[index + 1 :]]
     return [*node[:index], _written(node[index], rest, operation), *node[index + 1 :]]

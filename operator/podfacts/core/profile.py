@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from podfacts.core.ambassador import Ambassador, parse_ambassador
-from podfacts.core.apiaccess import ApiAccess, parse_api_access
-from podfacts.core.mountpath import mount_path_fault
+from podfacts.core.apiaccess import STANDARD, ApiAccess, parse_api_access
+from podfacts.core.mountpath import mount_path_fault, overlap
 from podfacts.core.names import ENV_NAME
 from podfacts.core.pod import EnvVar, FieldRef, Item, ResourceFieldRef, Source
 from podfacts.core.refusal import Refused, Segment
@@ -158,6 +158,12 @@ def parse_profile(tree: Any) -> Profile:
     ambassador = parse_ambassador(spec.get("ambassador", {}), ("spec", "ambassador"))
     if api_access.enabled and ambassador.enabled:
         raise Refused(("spec", "ambassador", "enabled"), BOTH)
+    for place in (api_access.mount_path, STANDARD):
+        if overlap(mount_path, place):
+            raise Refused(
+                ("spec", "volume", "mountPath"),
+                f"{mount_path} meets {place}, where API access may be: write another path, such as {MOUNT_PATH}",
+            )
     # A pod may switch API access on by annotation, so these names are taken in every profile.
     for index, fact in enumerate(facts):
         if fact.env in api_access.names:

@@ -33,9 +33,10 @@ LONGEST = 256
 LEGAL = re.compile(r"[A-Za-z0-9/._~:^$()|\[\]*+?\\-]*")
 # Both languages read these, and not alike: groups with options, two repetitions of one thing, escaped letters, classes
 # that begin with a bracket or hold another one.
-AMBIGUOUS = re.compile(r"\(\?|[*+?]{2}|\\[A-Za-z0-9]|\[\^?\]|\[[^\]]*\[")
-# Nobody means this path: what lets it through lets everything through.
-NOBODYS = ("/~", "/~/~nobody~/~")
+AMBIGUOUS = re.compile(r"\(\?|[*+?]{2}|\\[A-Za-z0-9]|\[\^?\]|\[[^\]]*\[|\[:")
+# Nobody means these paths: what lets one through lets nearly everything through. Short, for Python's expressions go back
+# and forth, and would take for ever over long ones.
+NOBODYS = ("/~", "/a", "/a/b")
 
 
 def parse_accept_paths(paths: Sequence[str], path: Place) -> tuple[str, ...]:
@@ -61,11 +62,28 @@ def _fault(expression: str) -> str | None:
         compiled = re.compile(expression)
     except re.error as error:
         return f"{expression!r} is no regular expression ({error}): {example}"
-    if not expression.startswith("^/"):
-        return f"must begin with ^/, or it would be looked for anywhere in a path: {example}"
-    if any(compiled.search(each) for each in NOBODYS):
-        return f"{expression!r} lets every path through: {example}"
+    if not all(each.startswith("^/") for each in _alternatives(expression)):
+        return f"must begin with ^/, and so each part between | signs, or it is looked for anywhere in a path: {example}"
+    for each in NOBODYS:
+        if compiled.search(each):
+            return f"{expression!r} lets {each} through, and so nearly every path: {example}"
     return None
+
+
+def _alternatives(expression: str) -> Iterator[str]:
+    """The parts between the signs that stand in no group and no class."""
+    depth, in_class, part, escaped = 0, False, "", False
+    for sign in expression:
+        if not escaped:
+            in_class = (in_class or sign == "[") and sign != "]"
+            depth += 0 if in_class else (sign == "(") - (sign == ")")
+        if sign == "|" and not (escaped or in_class or depth):
+            yield part
+            part = ""
+        else:
+            part += sign
+        escaped = sign == "\\" and not escaped
+    yield part
 
 
 def accepted(paths: Iterable[str]) -> Iterator[str]:
