@@ -129,7 +129,13 @@ ACCESS: list[tuple[dict[str, Any], str]] = [
     ({"apiAccess": {"env": {"KUBERNETES_API": "api"}}}, "spec.apiAccess.env.KUBERNETES_API: is always set: remove this line"),
     ({"apiAccess": {"env": {"POD_NAME": "api"}}}, "spec.facts[0]: env POD_NAME is set by apiAccess: give this fact another name"),
     ({"apiAccess": {"reads": []}}, "spec.apiAccess.reads: must be a list of at least one string, such as [pods, services]"),
-    ({"apiAccess": {"reads": ["pods", "Pods"]}}, "spec.apiAccess.reads[1]: must be a resource: pods, deployments.apps or pods/log"),
+    ({"apiAccess": {"reads": ["pods", "Pods"]}}, "spec.apiAccess.reads[1]: 'Pods' is no resource: write RESOURCE[.GROUP][/SUB], such as pods or deployments.apps"),
+    ({"apiAccess": {"reads": ["pod"]}}, "spec.apiAccess.reads[0]: pod: is no resource: write pods"),
+    ({"apiAccess": {"reads": ["deployments"]}}, "spec.apiAccess.reads[0]: deployments: is in the group apps: write deployments.apps"),
+    ({"apiAccess": {"reads": ["pods.v1"]}}, "spec.apiAccess.reads[0]: pods.v1: v1 is a version: write pods"),
+    ({"apiAccess": {"reads": ["pods/exec"]}}, "spec.apiAccess.reads[0]: pods/exec: exec is more than reading: grant it by a Role of your own"),
+    ({"apiAccess": {"reads": ["pods", "nodes"]}}, "spec.apiAccess.reads[1]: nodes: is not in a namespace: grant it by podfacts grant"),
+    ({"apiAccess": {"reads": ["namespaces"]}}, "spec.apiAccess.reads[0]: namespaces: is not in a namespace: grant it by podfacts grant"),
     ({"apiAccess": {"reads": ["pods", "pods"]}}, "spec.apiAccess.reads[1]: pods stands there twice"),
     ({"apiAccess": {"reads": [1]}}, "spec.apiAccess.reads[0]: must be a string, not empty"),
     ({"apiAccess": {"enabled": True}, "ambassador": {"enabled": True}}, "spec.ambassador.enabled: and apiAccess.enabled cannot both be true: with the ambassador the containers hold no token. Keep one of them"),
@@ -165,6 +171,11 @@ def test_wrong_api_access(spec: dict[str, Any], sentence: str) -> None:
     with pytest.raises(Refused) as refused:
         parse_profile(profile(GOOD, **spec))
     assert str(refused.value).startswith(sentence)
+
+
+def test_no_expiry_is_stretched_for_another_audience() -> None:
+    access = {"expirationSeconds": 3607, "audience": "vault"}
+    assert parse_profile(profile(GOOD, apiAccess=access)).api_access.expiration_seconds == 3607
 
 
 def test_what_pods_read_is_no_part_of_what_they_get() -> None:

@@ -82,7 +82,9 @@ def options(pod: Tree, profiles: Mapping[str, Profile]) -> Options | str:
         raise Refused(("metadata", "annotations", MOUNT_PATH), fault)
     access = _access(annotations, profile)
     place = {"bundle": profile.api_access.mount_path, "ambassador": STANDARD, "": None}[access]
-    if place and MOUNT_PATH in annotations and overlap(mount_path, place):
+    if place and overlap(
+        mount_path, place
+    ):  # Never the profile's own place: that was checked when it was read.
         raise Refused(
             ("metadata", "annotations", MOUNT_PATH),
             f"{mount_path} meets {place}, where the API access is: write another path, such as /etc/downward",
