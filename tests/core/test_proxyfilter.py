@@ -84,6 +84,9 @@ def test_no_profile_can_open_the_ways_into_other_containers(subresource: str) ->
         "^/api/v1/namespaces/(a|b)/pods?$",
         "^/api/v1/[a-z]+$",
         "^/x.*y$",
+        "^/x[|]y$",
+        r"^/x\|y$",
+        "^/x[(]y$|^/z$",
     ],
 )
 def test_ordinary_expressions_are_taken(expression: str) -> None:
