@@ -49,7 +49,9 @@ USAGE = [
     (("inject", "-f", str(EXAMPLE), "--profile", "/no/such.yaml"), "/no/such.yaml: cannot be read: No such file or directory"),
     (("webhook", "--profile", str(EXAMPLE)), "downward-api-env.yaml:4: kind: must be kind Profile of apiVersion podfacts.dev/v1alpha1"),
     (("replace-binding",), "podfacts replace-binding: Missing argument 'NAME'. (see podfacts replace-binding --help)"),
+    (("replace-binding", "x", "-n", ""), "podfacts replace-binding: '' cannot be the name of a namespace: 1 to 63 of "),
     (("replace-binding", "x", "--kubeconfig", "/no/such"), "no cluster to talk to: there is no file /no/such"),
+    (("replace-binding", "x", "--kubeconfig", "/a\x1b[2J\nb"), "there is no file /a\\U0000001B[2J\\U0000000Ab"),
     (("replace-binding", "x", "--kubeconfig", str(EXAMPLE)), f"no cluster to talk to: {EXAMPLE}: "),
     (("replace-binding", "x", "--profile", "/no/such.yaml"), "/no/such.yaml: cannot be read: No such file or directory"),
 ]  # fmt: skip

@@ -16,7 +16,7 @@ from typing import Any, Literal, NoReturn
 import click
 
 from podfacts import __version__
-from podfacts.core.refusal import BadInput
+from podfacts.core.refusal import BadInput, Refused
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -153,11 +153,12 @@ def inject(
 def grant(**words: Any) -> None:
     """Print the least Role and RoleBinding for one service account, as YAML to be reviewed and applied."""
     from podfacts.offline.grant import Asked, granted  # noqa: PLC0415
+    from podfacts.rights.manifest import visible  # noqa: PLC0415
 
     try:
         printed = granted(Asked(**words), sys.stdin.buffer)
     except BadInput as error:
-        _refuse(str(error))
+        _refuse(visible(str(error)))  # One line, of words that may come from a log.
     for warning in printed.warnings:
         click.echo(warning, err=True)
     _write(printed.text)
@@ -165,9 +166,7 @@ def grant(**words: Any) -> None:
 
 @main.command("replace-binding")
 @click.argument("name")
-@click.option(
-    "-n", "--namespace", default="", help="NAME is a RoleBinding of it; a ClusterRoleBinding if not given."
-)
+@click.option("-n", "--namespace", help="NAME is a RoleBinding of it; a ClusterRoleBinding if not given.")
 @click.option(
     "--audit-log",
     "audit_logs",
@@ -182,7 +181,11 @@ def grant(**words: Any) -> None:
 @click.option("--context", help="Context of the kubeconfig.")
 @click.option("--kubeconfig", metavar="FILE", help="Instead of $KUBECONFIG or ~/.kube/config.")
 def replace_binding(
-    name: str, namespace: str, audit_logs: tuple[str, ...], profile_files: tuple[str, ...], **options: Any
+    name: str,
+    namespace: str | None,
+    audit_logs: tuple[str, ...],
+    profile_files: tuple[str, ...],
+    **options: Any,
 ) -> None:
     """Print what replaces a binding that gives too much to too many, as YAML to be reviewed and applied.
 
@@ -192,19 +195,28 @@ def replace_binding(
     from podfacts.cluster.replace_binding import replaced, verified  # noqa: PLC0415
     from podfacts.offline.grant import read_audit_logs  # noqa: PLC0415
     from podfacts.offline.profile_files import read_profiles  # noqa: PLC0415
+    from podfacts.rights.manifest import visible  # noqa: PLC0415
     from podfacts.rights.rules import Ref  # noqa: PLC0415
+    from podfacts.rights.wanted import namespace_name  # noqa: PLC0415
 
     try:
         profiles = read_profiles(profile_files)
+    except BadInput as error:
+        _refuse(str(error))
+    try:
+        ref = Ref("" if namespace is None else namespace_name(namespace), name)
+    except Refused as refused:
+        _refuse(f"podfacts replace-binding: {refused.reason}")
+    try:
         recorded = read_audit_logs(audit_logs, sys.stdin.buffer) if audit_logs else None
         api = connect(options["kubeconfig"], options["context"])
         if options["verify"]:
-            verdict = verified(api, Ref(namespace, name), recorded, profiles)
-            click.echo("\n".join(verdict.lines))
+            verdict = verified(api, ref, recorded, profiles)
+            _write("".join(f"{line}\n" for line in verdict.lines))
             sys.exit(0 if verdict.verified else 1)
-        replacement = replaced(api, Ref(namespace, name), recorded, profiles)
+        replacement = replaced(api, ref, recorded, profiles)
     except BadInput as error:
-        _refuse(str(error))
+        _refuse(visible(str(error)))  # One line, of words that may come from a log or the cluster.
     for warning in replacement.warnings:
         click.echo(f"warning: {warning}", err=True)
     _write(replacement.text)

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
+from podfacts.core.resources import BUILT_IN
 from podfacts.rights.audit_log import Recorded, recorded
+from podfacts.rights.everyone import EVERYONES_REVIEWS, EVERYONES_URLS
 from podfacts.rights.request import Request
-from podfacts.rights.resources import BUILT_IN, EVERYONES_REVIEWS, EVERYONES_URLS
 from tests.cluster import Cluster
 from tests.e2e.api import Api
 from tests.e2e.conftest import wait_for
@@ -254,7 +255,7 @@ def proxied(web: Grantee, cluster: Cluster, folder: Path) -> Iterator[tuple[str,
     config["users"][0]["user"] = {"token": web.token}
     kubeconfig, log = folder / "kubeconfig", folder / "log"
     kubeconfig.write_text(yaml.safe_dump(config))
-    flags = ["--port=0", "--accept-paths=^.*", "--vmodule=round_trippers=6,proxy_server=3"]
+    flags = ["--port=0", "--accept-paths=^.*", "--vmodule=round_trippers=6"]
     command = [str(cluster.binaries / "kubectl"), f"--kubeconfig={kubeconfig}", "proxy", *flags]
     with log.open("wb") as file:
         process = subprocess.Popen(command, stdout=file, stderr=file)

@@ -143,6 +143,43 @@ def test_what_is_wrong_afterwards_is_named(scene: Scene, worked: Callable[..., s
     assert f"{IDLE}: still may: list secrets, {by}" in left.stdout
 
 
+def test_what_an_admin_does_as_an_account_is_not_granted_to_it(scene: Scene) -> None:
+    since = scene.cluster.audit_log.stat().st_size
+    scene.bind(ME, OURS)
+    wait_for(lambda: scene.reads_secrets(IDLE) == 200, 10)
+    scene.cluster.kubectl("get", "secrets", "-A", "--as", WEB.user)
+    log = scene.log(since)
+    printed = scene.run(ME, "--audit-log", log)
+    assert "warning: what others did as service accounts is no need of those: " in printed.stderr
+    held = [each["subjects"][0]["name"] for each in objects(printed.stdout) if each.get("subjects")]
+    assert held == [IDLE.name]
+    scene.apply(printed.stdout)
+    wait_for(lambda: scene.reads_secrets(WEB) == 403, 10)
+    assert scene.reads_secrets(IDLE) == 200
+    # A power that is needed is named, and no more than that.
+    done = scene.run(ME, "--verify", "--audit-log", log)
+    assert done.returncode == 0, done.stdout
+    needs = (
+        f'{IDLE}: may, as it is known to need: list secrets, by ClusterRoleBinding "podfacts:{BANK}:idle"\n'
+    )
+    assert needs in done.stdout
+    assert done.stdout.endswith(" or otherwise, apart from those above: 1 known to be needed\n")
+
+
+def test_a_binding_that_no_account_held_is_not_verified(scene: Scene) -> None:
+    scene.bind(f"{ME}-people", ({"kind": "User", "apiGroup": GROUP, "name": "eve\x1b[2J\nwarning: fine"},))
+    printed = scene.run(f"{ME}-people")
+    assert printed.stderr == (
+        "warning: who else holds it is granted nothing: User eve\\U0000001B[2J\\U0000000Awarning: fine\n"
+    )
+    scene.apply(printed.stdout)
+    done = scene.run(f"{ME}-people", "--verify")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"no service account is known to have held the ClusterRoleBinding {ME}-people: there is nobody to ask about\n"
+    )
+
+
 def test_without_a_log_the_pods_declare(scene: Scene) -> None:
     labels, access = {"podfacts.dev/inject": "true"}, {"podfacts.dev/api-access": "true"}
     asking = pod("asking", WEB, labels=labels, annotations=access)
@@ -281,7 +318,7 @@ def test_a_mistake_is_one_line(scene: Scene) -> None:
         ): "and it allowed none of the calls in the audit log\n",
         ("..",): "'..' cannot be the name of a ClusterRoleBinding\n",
         ("",): "'' cannot be the name of a ClusterRoleBinding\n",
-        (ME, "-n", "a/b"): "'a/b' cannot be the name of a namespace\n",
+        (ME, "-n", "a/b"): "podfacts replace-binding: 'a/b' cannot be the name of a namespace: 1 to 63 of ",
         (ME, "--audit-log", "/no/such"): "/no/such: cannot be read: No such file or directory\n",
         (ME, "--audit-log", str(bad)): f"{bad}:1: is no JSON",
         (ME, "--context", "none"): "no cluster to talk to: ",

@@ -93,6 +93,45 @@ def test_nothing_beyond_everyones_rights() -> None:
     assert done.stdout.splitlines()[1:] == ["# Nothing to grant: every service account may do this already."]
 
 
+def test_nothing_that_a_rule_can_say() -> None:
+    version = line(event("get", "/version"))
+    done = grant("--from-audit-log", "-", stdin=line(event("get", "/foo*")))
+    assert done.stdout.splitlines()[1:] == [
+        "# Not granted, for no rule can say it and nothing more: get /foo*",
+        "# Nothing to grant: no rule can say what was asked for.",
+    ]
+    done = grant("--from-audit-log", "-", stdin=line(event("get", "/foo*")) + version)
+    assert done.stdout.splitlines()[-1] == (
+        "# Nothing to grant: every service account may do some of it already, and no rule can say the rest."
+    )
+
+
+def test_what_others_did_as_the_account_is_not_its_own() -> None:
+    def by(user: str, verb: str) -> bytes:
+        return line(event(verb, PODS, user=user, impersonatedUser={"username": USER}, **POD))
+
+    log = line(event("watch", PODS, **POD)) + by("eve", "list") + by("bob", "list") + by("bob", "get")
+    warning = "warning: 2 requests were made by others (bob, eve) as shop/web, and not granted: "
+    done = grant("--from-audit-log", "-", stdin=log)
+    assert done.stderr == f"{warning}get pods in shop, list pods in shop\n"
+    assert rules(done.stdout) == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["watch"]}]
+    # Nor does it take away what the account did.
+    assert "list" in grant("--from-audit-log", "-", stdin=log + line(event("list", PODS, **POD))).stdout
+    alone = grant("--from-audit-log", "-", stdin=by("bob", "list"))
+    assert (alone.returncode, alone.stdout) == (2, "")
+    assert alone.stderr == "<stdin>: holds no call of shop/web, but calls that bob made as it\n"
+
+
+def test_what_a_log_says_is_printed_on_its_line() -> None:
+    strange = "x\nwarning: fine\x1b[2J"
+    as_another = event("list", PODS, impersonatedUser={"username": strange}, **POD)
+    by_another = event("list", PODS, user=strange, impersonatedUser={"username": USER}, **POD)
+    for log in ([as_another, by_another], [event("get", "/", user=f"system:serviceaccount:{strange}")]):
+        done = grant("--from-audit-log", "-", stdin=b"".join(map(line, log)))
+        assert done.stderr.replace("\n", "").isprintable()
+        assert len(done.stderr.splitlines()) == len(log)
+
+
 def test_a_log_writes_nothing_of_its_own() -> None:
     """Line ends, escapes of a terminal and bytes that are no text, in names that a caller made up."""
     log = [event("get", f"/x%0Akind:%1B[2J%FF{code}", code) for code in (200, 403)]

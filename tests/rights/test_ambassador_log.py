@@ -41,7 +41,9 @@ CASES = [
      [Answered(Request("list", resource="pods", namespace="default", name="a\ufffd\ufffd"), True)]),
     # kubectl logs --timestamps, --prefix.
     (written("GET", PODS, "200 OK", "2026-11-24T15:16:47.040800000Z "), [Answered(LIST, True)]),
+    (written("GET", PODS, "200 OK", "2026-11-24T15:16:47+01:00 "), [Answered(LIST, True)]),
     (written("GET", PODS, "200 OK", "[pod/shop-1/podfacts-ambassador] "), [Answered(LIST, True)]),
+    (written("GET", PODS, "200 OK", "[pod/shop-1/podfacts-ambassador] 2026-11-24T15:16:47.04Z "), [Answered(LIST, True)]),
     (b"Starting to serve on 127.0.0.1:8001\n", []),
     (b"I1124 15:16:47.040704   27688 proxy_server.go:131] Filter accepting GET /api/v1 127.0.0.1\n", []),
     (HEAD.encode() + b'verb="GET" url="' + PODS.encode() + b"\n", []),
@@ -68,8 +70,19 @@ def test_a_forged_line_breaks_nothing(url: str, tail: bytes) -> None:
         assert text([], ["", *left_out([each.request])]).encode()
 
 
-def test_only_a_line_of_klogs_counts() -> None:
-    """The words alone are not enough: the proxy's own lines hold paths that an app made up."""
-    forged = written("GET", PODS, "200 OK").decode().removeprefix(HEAD)
-    line = f'I1124 15:16:47.040704   27688 proxy_server.go:131] Filter accepting GET /"Response" {forged}'
-    assert list(answered([line.encode()])) == []
+@pytest.mark.parametrize(
+    "before",
+    [
+        "I1124 15:16:47.040704   27688 proxy_server.go:146] Filter rejecting GET /",
+        "2026-11-24T15:16:47Z I1124 15:16:47.040704   27688 proxy_server.go:146] Filter rejecting GET /",
+        "[pod/shop-1/main] GET /",
+        "[pod/shop-1/[pod/a/b] ",
+        "2026-11-24T15:16:47Z 2026-11-24T15:16:47Z ",
+        "GET /",
+    ],
+)
+def test_only_the_first_head_of_a_line_counts(before: str) -> None:
+    """What stands behind it may hold a path that an app made up: with a whole line of klog's, and with half of one."""
+    forged = written("GET", PODS, "200 OK").decode()
+    assert list(answered([f"{before}{forged}".encode()])) == []
+    assert list(answered([f'{before}"Response" {forged.removeprefix(HEAD)}'.encode()])) == []

@@ -9,9 +9,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from podfacts.rights.everyone import everyone_may
 from podfacts.rights.grant import grants, left_out, text
 from podfacts.rights.request import Account, Request
-from podfacts.rights.resources import everyone_may
 from tests.rights.reductions import smaller
 
 WEB = Account("shop", "web")
@@ -23,7 +23,7 @@ def pods(
     return Request(verb, "", resource, sub, namespace, name)
 
 
-def rules(*requests: Request, **options: bool) -> list[Any]:
+def rules(*requests: Request, as_named: tuple[Request, ...] = ()) -> list[Any]:
     """The rules of each Role, as short as they can be told."""
     return [
         [
@@ -34,7 +34,7 @@ def rules(*requests: Request, **options: bool) -> list[Any]:
             )
             for rule in tree["rules"]
         ]
-        for tree in grants(WEB, requests, **options)
+        for tree in grants(WEB, requests, as_named)
         if "rules" in tree
     ]  # fmt: skip
 
@@ -126,9 +126,10 @@ def test_names_that_do_not_hold(group: str, resource: str, name: str, made_up: b
     request = Request("get", group, resource, "", "shop", name)
     word = resource + (f".{group}" if group else "")
     assert rules(request) == [[f"get: {word}" if made_up else f"get: {word} = {name}"]]
-    assert rules(request, as_named=True) == [[f"get: {word} = {name}"]]
+    assert rules(request, as_named=(request,)) == [[f"get: {word} = {name}"]]
     noted = [f"get {word} in shop: any name, for the next rollout will have others than {name}"]
     assert left_out([request]) == (noted if made_up else [])
+    assert left_out([request], [request]) == []
 
 
 def test_many_names_are_told_as_some() -> None:
@@ -231,7 +232,7 @@ def _url(written: str, path: str) -> bool:
 
 @given(st.lists(REQUESTS, max_size=12))
 def test_exactly_what_was_asked(requests: list[Request]) -> None:
-    objects = grants(WEB, requests, as_named=True)
+    objects = grants(WEB, requests, requests)
     sayable = [each for each in requests if not each.path.endswith("*")]
     assert all(any(allows(tree, each) for tree in objects) for each in sayable if not everyone_may(each))
     for less in smaller(objects):

@@ -1,7 +1,6 @@
-"""A binding replaced, on plain data: who holds it, what they get instead, and when that is verified."""
+"""A binding replaced, on plain data: who holds it, and what they get instead."""
 
 import json
-from typing import Any
 
 import pytest
 import yaml
@@ -10,70 +9,29 @@ from podfacts.core.profile import DEFAULT
 from podfacts.rights.audit_log import Recorded
 from podfacts.rights.holders import Holders, account_named, holders
 from podfacts.rights.powers import POWERS, powers
-from podfacts.rights.replacement import REPLACED, State, address, replacement
+from podfacts.rights.replacement import REPLACED, command, deletion, replacement
 from podfacts.rights.request import Account, Request
-from podfacts.rights.rules import Ref, Rights
-from podfacts.rights.usage import Usage, declared_usage, recorded_usage
+from podfacts.rights.rules import Ref
+from podfacts.rights.usage import declared_usage, recorded_usage, within
 from podfacts.rights.verification import Answer, verification
-
-Tree = dict[str, Any]
-
-GROUP = "rbac.authorization.k8s.io"
-WEB, DB, CONTROLLER = Account("shop", "web"), Account("bank", "db"), Account("kube-system", "job-controller")
-WIDE = Ref("", "permissive")
-EVERYTHING = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
-READ = Request("get", resource="pods", namespace="shop", name="a")
-LIST = Request("list", resource="pods", namespace="shop")
-BY_WIDE = (
-    'RBAC: allowed by ClusterRoleBinding "permissive" of ClusterRole "all" to Group "system:serviceaccounts"'
+from tests.rights.bindings import (
+    ALL,
+    BY_WIDE,
+    CONTROLLER,
+    DB,
+    EVERYTHING,
+    GROUP,
+    LIST,
+    READ,
+    WEB,
+    WIDE,
+    Tree,
+    binding,
+    pod,
+    state,
+    subject,
+    used,
 )
-
-
-def subject(kind: str, name: str, namespace: str = "") -> Tree:
-    return {"kind": kind, "name": name, **({"namespace": namespace} if namespace else {})}
-
-
-ALL = subject("Group", "system:serviceaccounts")
-
-
-def binding(ref: Ref, role: str, *subjects: Tree, **metadata: Any) -> Tree:
-    place = {"namespace": ref.namespace} if ref.namespace else {}
-    return {
-        "kind": ref.kind,
-        "metadata": {"name": ref.name, **place, **metadata},
-        "roleRef": {"apiGroup": GROUP, "kind": "ClusterRole", "name": role},
-        "subjects": [*subjects],
-    }
-
-
-def pod(name: str, account: Account, **metadata: Any) -> Tree:
-    return {
-        "metadata": {"name": name, "namespace": account.namespace, **metadata},
-        "spec": {"serviceAccountName": account.name, "containers": [{"name": "main", "image": "app"}]},
-    }
-
-
-def state(bound: Tree, *others: Tree, pods: tuple[Tree, ...] = (), roles: tuple[Tree, ...] = ()) -> State:
-    bindings = [bound, *others]
-    wide = [each for each in bindings if each["kind"] == "ClusterRoleBinding"]
-    narrow = [each for each in bindings if each["kind"] == "RoleBinding"]
-    readers = {"verbs": ["list"], "apiGroups": [""], "resources": ["pods"]}
-    cluster_roles = [
-        {"kind": "ClusterRole", "metadata": {"name": name}, "rules": [rule]}
-        for name, rule in (("all", EVERYTHING), ("readers", readers))
-    ]
-    rights = Rights(
-        roles=roles, cluster_roles=cluster_roles, role_bindings=narrow, cluster_role_bindings=wide
-    )
-    taken = frozenset(address(each) for each in (*bindings, *cluster_roles, *roles))
-    metadata = bound["metadata"]
-    ref = Ref(metadata.get("namespace", ""), metadata["name"])
-    return State(ref, bound, rights, taken, [WEB, DB, CONTROLLER], pods)
-
-
-def used(**calls: Any) -> Usage:
-    return Usage({WEB: frozenset(calls["web"])}, "the audit log", calls.get("others", {}), seen=True)
-
 
 HELD = [
     ([ALL], "", (DB, CONTROLLER, WEB), ()),
@@ -148,6 +106,18 @@ def test_what_everyone_may_needs_no_grant() -> None:
     assert "# No account is known to need it: nothing is granted.\n" in done.text
 
 
+def test_what_no_rule_can_say_is_told_and_not_granted() -> None:
+    anything = {"verbs": ["get"], "nonResourceURLs": ["*"]}
+    role = {"kind": "ClusterRole", "metadata": {"name": "urls"}, "rules": [anything]}
+    bound = state(binding(WIDE, "urls", ALL), wider=(role,))
+    done = replacement(bound, used(web=[Request("get", path="/foo*")]))
+    assert len(objects(done.text)) == 1
+    assert (
+        "# No rule can say what is needed: nothing is granted.\n"
+        "# Not granted, for no rule can say it and nothing more: get /foo*\n"
+    ) in done.text
+
+
 def test_nobody_gets_what_the_binding_did_not_give() -> None:
     """A log is older than the rights: what nothing allows today is not granted."""
     bound = binding(WIDE, "readers", ALL)
@@ -156,6 +126,19 @@ def test_nobody_gets_what_the_binding_did_not_give() -> None:
     assert [each["kind"] for each in objects(done.text)] == ["ClusterRoleBinding"]
     assert "# No account is known to need it: nothing is granted.\n" in done.text
     assert done.warnings == ("calls that no binding allows any more are granted to nobody: of shop/web (1)",)
+
+
+@pytest.mark.parametrize("names", [["web-x2x4z"], []])
+def test_a_made_up_name_becomes_any_only_where_the_binding_gave_any(names: list[str]) -> None:
+    rule = {"verbs": ["delete"], "apiGroups": [""], "resources": ["pods"], "resourceNames": names}
+    role = {"kind": "Role", "metadata": {"name": "one", "namespace": "shop"}, "rules": [rule]}
+    bound = binding(Ref("shop", "one"), "one", subject("ServiceAccount", "web", "shop"))
+    bound["roleRef"]["kind"] = "Role"
+    call = Request("delete", resource="pods", namespace="shop", name="web-x2x4z")
+    done = replacement(state(bound, roles=(role,)), used(web=[call]))
+    (granted,) = objects(done.text)[0]["rules"]
+    assert granted.get("resourceNames", []) == names
+    assert ("any name, for the next rollout" in done.text) == (not names)
 
 
 def test_who_did_not_hold_it_gets_nothing() -> None:
@@ -247,12 +230,32 @@ def test_a_log_tells_whom_the_binding_let_in() -> None:
     assert not recorded_usage([impersonated], WIDE).seen
 
 
+def test_what_others_did_as_an_account_is_no_need_of_it() -> None:
+    def call(request: Request, by: str) -> Recorded:
+        return Recorded(WEB.user, request, allowed=True, reason=BY_WIDE, impersonator=by)
+
+    assert recorded_usage([call(READ, "eve")], WIDE).calls == {WEB: frozenset()}
+    calls = [call(READ, "eve"), call(READ, "bob"), call(LIST, "bob"), call(LIST, WEB.user)]
+    usage = recorded_usage(calls, WIDE)
+    assert usage.seen
+    impersonation = Request("impersonate", resource="serviceaccounts", namespace="shop", name="web")
+    assert usage.calls == {WEB: {LIST, impersonation}}
+    done = replacement(state(binding(WIDE, "all", ALL)), usage)
+    said = "what others did as service accounts is no need of those: 2 calls, by bob, eve"
+    assert said in done.warnings
+    assert "get" not in json.dumps(objects(done.text))
+    assert said in verification(WIDE, [WEB], usage, [], lambda *_: Answer(allowed=True, reason="")).lines
+
+
 def test_calls_in_namespaces_that_are_gone_are_left_out() -> None:
     """A Role cannot be made there, and half of the YAML would be refused."""
     call = Request("get", resource="pods", namespace="gone")
     done = replacement(state(binding(WIDE, "all", ALL)), used(web=[call, READ]))
     assert [each["metadata"].get("namespace") for each in objects(done.text)] == ["shop", "shop", None]
-    assert "calls in namespaces that are gone are left out: gone" in done.warnings
+    said = "calls in namespaces that are gone are left out: gone"
+    assert said in done.warnings
+    usage = within(used(web=[call, READ]), {"shop"})
+    assert said in verification(WIDE, [WEB], usage, [], lambda *_: Answer(allowed=True, reason="")).lines
 
 
 def test_the_powers_of_a_role() -> None:
@@ -264,49 +267,16 @@ def test_the_powers_of_a_role() -> None:
     assert powers([], "") == []
 
 
-TOKEN = Request("list", resource="secrets")
-LEFT = [
-    # Who, by which reason the power is allowed, whether that is verified, and what is said of it.
-    (WEB, None, True, ""),
-    (WEB, BY_WIDE, False, 'shop/web: still may: list secrets, by ClusterRoleBinding "permissive" of'),
-    (WEB, 'RBAC: allowed by ClusterRoleBinding "own" of ClusterRole "x" to ServiceAccount "web/shop"', False, "own"),
-    (CONTROLLER, BY_WIDE, False, "kube-system/job-controller: still may"),
-    (CONTROLLER, BY_WIDE.replace("permissive", "another"), False, "another"),
-    (CONTROLLER, BY_WIDE.replace('Group "system:serviceaccounts"', 'ServiceAccount "x/kube-system"'), False, "still"),
-    (CONTROLLER, 'RBAC: allowed by ClusterRoleBinding "system:controller:job-controller" of ClusterRole "x" to ServiceAccount "job-controller/kube-system"', True, "may, by a binding of its own: list secrets"),
-    (CONTROLLER, "", False, "an authorizer that is not RBAC"),
-]  # fmt: skip
+def test_what_came_from_elsewhere_is_printed_on_its_line() -> None:
+    strange = "x\nwarning: fine\x1b[2J\udcff"
+    bound = binding(Ref("", strange), "all", ALL)
+    done = replacement(state(bound), used(web=[], others={strange: 1}))
+    assert done.warnings
+    assert all(each.isprintable() for each in done.warnings)
 
 
-@pytest.mark.parametrize(("account", "reason", "good", "said"), LEFT)
-def test_a_power_that_is_left(account: Account, reason: str | None, good: bool, said: str) -> None:
-    def ask(asked: Account, request: Request) -> Answer:
-        left = reason is not None and (asked, request) == (account, TOKEN)
-        return Answer(request == READ or left, reason or "")
-
-    verdict = verification(WIDE, [WEB, CONTROLLER], used(web=[READ]), [TOKEN], ask)
-    assert verdict.verified == good
-    assert said in "\n".join(verdict.lines)
-    verified = "verified: 1 call of 1 account still allowed, and none of 2 accounts has one of 1 power"
-    assert verdict.lines[-1].startswith(verified if good else "not verified: powers left: 1")
-
-
-def test_a_call_that_is_no_longer_allowed() -> None:
-    verdict = verification(
-        WIDE, [WEB], used(web=[READ, LIST]), [TOKEN], lambda _, asked: Answer(asked == READ, "")
-    )
-    assert verdict.lines == (
-        "shop/web: calls allowed: 1 of 2",
-        "shop/web: no longer allowed: list pods in shop",
-        "not verified: calls no longer allowed: 1; see the lines above",
-    )
-    assert not verdict.verified
-
-
-def test_a_power_that_is_used_is_no_leftover() -> None:
-    def ask(*_: Any) -> Answer:
-        return Answer(allowed=True, reason="RBAC: allowed by RoleBinding podfacts")
-
-    assert verification(WIDE, [WEB], used(web=[TOKEN]), [TOKEN], ask).verified
-    named = Request("list", resource="secrets", name="a")
-    assert not verification(WIDE, [WEB], used(web=[named]), [TOKEN], ask).verified
+def test_names_in_commands_are_quoted() -> None:
+    ref = Ref("", "x; rm -r a")
+    assert command(ref) == "podfacts replace-binding 'x; rm -r a'"
+    assert deletion(ref) == "kubectl delete clusterrolebinding 'x; rm -r a'"
+    assert deletion(Ref("shop", "a:b")) == "kubectl delete rolebinding a:b -n shop"

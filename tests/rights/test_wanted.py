@@ -32,6 +32,12 @@ def test_the_place() -> None:
     # A namespace lies in itself.
     assert asked("namespaces", "other") == ["get namespaces other in other"]
     assert asked("namespaces") == ["get namespaces", "list namespaces"]
+    # But nobody lists or watches from inside of it.
+    assert asked("namespaces", "other", watch=True) == [
+        "get namespaces other in other",
+        "list namespaces other",
+        "watch namespaces other",
+    ]
     # Nobody can know a custom resource: most lie in namespaces.
     assert asked("widgets.example.com") == [f"{verb} widgets.example.com in shop" for verb in ("get", "list")]
 
@@ -53,6 +59,10 @@ def test_urls_and_accounts() -> None:
         ("deployments", "deployments: is in the group apps: write deployments.apps"),
         ("deployment.apps", "is no resource: write deployments.apps"),
         ("pods.apps", "pods.apps: is in the group core: write pods"),
+        ("pods.v1", "pods.v1: v1 is a version: write pods"),
+        ("deployments.v1.apps/scale", "v1 is a version: write deployments.apps/scale"),
+        ("deployments.v1", "v1 is a version: write deployments.apps"),
+        ("widgets.v1beta2", "v1beta2 is a version: write widgets.GROUP"),
         ("confgmaps", "is no resource of the core group that can be read: did you mean configmaps?"),
         ("po", "is no resource of the core group that can be read: "),
         ("bindings", "is no resource of the core group that can be read: "),

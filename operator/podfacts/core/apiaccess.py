@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 from podfacts.core.mountpath import mount_path_fault
 from podfacts.core.mounts import Mount, taken
-from podfacts.core.names import ENV_NAME, RESOURCE_WORD
+from podfacts.core.names import ENV_NAME
 from podfacts.core.pod import Container, EnvVar, Tree, holds, mapping, objects
 from podfacts.core.refusal import Refused
+from podfacts.core.resources import cluster_scoped, kind
 from podfacts.core.shape import Place, keyed, switch, text, texts
 
 # Where client libraries look (k8s.io/client-go/rest, InClusterConfig), and where the ServiceAccount admission plugin
@@ -158,8 +159,13 @@ def _reads(tree: Tree, path: Place) -> tuple[str, ...]:
         return ("pods",)
     reads = texts(tree, "reads", path, "pods, services")
     for index, each in enumerate(reads):
-        if not RESOURCE_WORD.fullmatch(each):
-            raise Refused((*path, "reads", index), "must be a resource: pods, deployments.apps or pods/log")
+        try:
+            named = kind(each)
+        except Refused as refused:
+            raise Refused((*path, "reads", index), refused.reason) from None
+        if cluster_scoped(named.group, named.resource):
+            reason = f"{each}: is not in a namespace: grant it by podfacts grant"
+            raise Refused((*path, "reads", index), reason)
     return reads
 
 

@@ -5,7 +5,7 @@ as well.
 """
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from podfacts.offline.manifests import STDIN, Problem
 from podfacts.rights import ambassador_log, wanted
 from podfacts.rights.ambassador_log import Answered, answered
 from podfacts.rights.audit_log import Recorded, Unreadable, recorded
+from podfacts.rights.everyone import everyone_may
 from podfacts.rights.grant import grants, left_out, text
 from podfacts.rights.manifest import visible
 from podfacts.rights.request import Account, Request
@@ -55,11 +56,13 @@ class Seen:
     allowed: set[Request] = field(default_factory=set)
     denied: set[Request] = field(default_factory=set)
     as_another: set[Request] = field(default_factory=set)
+    lent: set[Request] = field(default_factory=set)
+    borrowers: set[str] = field(default_factory=set)
     others: set[str] = field(default_factory=set)
 
     @property
     def anything(self) -> bool:
-        """Whether the account was there at all."""
+        """Whether the account itself was there at all."""
         return bool(self.allowed or self.denied or self.as_another)
 
 
@@ -77,18 +80,22 @@ def granted(asked: Asked, stdin: IO[bytes]) -> Printed:
             raise BadInput(f"{', '.join(map(_called, asked.audit_logs))}: {_absent(seen, account)}")
     for each in read_ambassador_logs(asked.ambassador_logs, stdin):
         (seen.allowed if each.allowed else seen.denied).add(each.request)
-    notes = left_out(seen.allowed)
-    objects = grants(account, seen.allowed | declared, as_named=bool(asked.names))
-    heading = [f"The least rights for {account}, printed by: {_command(asked)}", *notes]
+    wished = seen.allowed | declared
+    objects = grants(account, wished, declared)
+    heading = [f"The least rights for {account}, printed by: {_command(asked)}", *left_out(seen.allowed)]
     if not objects:
-        wished = seen.allowed | declared
-        why = (
-            "every service account may do this already"
-            if wished
-            else "nothing that was asked for was allowed"
-        )
-        heading.append(f"Nothing to grant: {why}.")
-    return Printed(text(objects, heading), tuple(_warnings(seen, account)))
+        heading.append(f"Nothing to grant: {_why_nothing(wished)}.")
+    return Printed(text(objects, heading), tuple(map(visible, _warnings(seen, account))))
+
+
+def _why_nothing(wished: Collection[Request]) -> str:
+    if not wished:
+        return "nothing that was asked for was allowed"
+    if all(map(everyone_may, wished)):
+        return "every service account may do this already"
+    if any(map(everyone_may, wished)):
+        return "every service account may do some of it already, and no rule can say the rest"
+    return "no rule can say what was asked for"
 
 
 def read_audit_logs(files: Sequence[str], stdin: IO[bytes], about: str = "") -> Iterator[Recorded]:
@@ -170,7 +177,10 @@ def _declared(asked: Asked, account: Account) -> set[Request]:
 
 def _audited(seen: Seen, account: Account, log: Iterable[Recorded]) -> None:
     for each in log:
-        if each.user == account.user:
+        if each.user == account.user and each.lent:
+            seen.lent.add(each.request)
+            seen.borrowers.add(each.impersonator)
+        elif each.user == account.user:
             (seen.allowed if each.allowed else seen.denied).add(each.request)
         elif each.impersonator == account.user:
             seen.as_another.add(each.request)
@@ -181,12 +191,17 @@ def _audited(seen: Seen, account: Account, log: Iterable[Recorded]) -> None:
 def _absent(seen: Seen, account: Account) -> str:
     others = [each.removeprefix(PREFIX).replace(":", "/") for each in sorted(seen.others)]
     there = f"calls of {_some(others)}" if others else "no call of any service account"
+    if seen.lent:
+        there = f"calls that {_some(sorted(seen.borrowers))} made as it"
     return f"holds no call of {account}, but {there}"
 
 
 def _warnings(seen: Seen, account: Account) -> Iterator[str]:
     if denied := sorted(map(str, seen.denied - seen.allowed)):
         yield f"warning: {_requests(denied)} denied to {account}, and not granted: {_some(denied)}"
+    if lent := sorted(map(str, seen.lent)):
+        by = _some(sorted(seen.borrowers))
+        yield f"warning: {_requests(lent)} made by others ({by}) as {account}, and not granted: {_some(lent)}"
     if others := sorted(map(str, seen.as_another)):
         yield f"warning: {_requests(others)} made by {account} as somebody else, and not granted: {_some(others)}"
 
@@ -213,7 +228,7 @@ def _command(asked: Asked) -> str:
 
 def _some(texts: Sequence[str]) -> str:
     more = f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
-    return visible(", ".join(texts[:SHOWN])) + more  # They come from a log.
+    return ", ".join(texts[:SHOWN]) + more
 
 
 def _called(file: str) -> str:

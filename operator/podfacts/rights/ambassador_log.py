@@ -1,7 +1,9 @@
 """The ambassador's log: what ``kubectl proxy`` asked of the API server, and what that answered.
 
-It is written by flags that every ambassador has: ``--vmodule=round_trippers=6,proxy_server=3``. The paths in it come from
-the app, undisguised, so an app can forge a line: what is made of it is for review, as all that an app says of itself.
+It is written by a flag that every ambassador has: ``--vmodule=round_trippers=6``. An app can cause lines only for requests
+that it really made through the proxy, and so with any path that it likes: what is made of them is for review, as all that
+an app says of itself. It cannot forge a line: the URL in one is quoted, and only the head that a line begins with counts.
+Under ``proxy_server=3`` it could, for that prints paths as they are, with their line breaks.
 """
 
 import re
@@ -16,10 +18,11 @@ EXPECTED = (
     "holds no answered request: give the log of a podfacts-ambassador container, "
     "or of a kubectl proxy run with --vmodule=round_trippers=6"
 )
-# klog's head and the keys in their order (client-go/transport/round_trippers.go), behind whatever kubectl logs puts in
-# front. A call without an answer has an empty status.
+# In front what kubectl logs puts there (--prefix, --timestamps), then klog's head (klog/v2, header), then the keys in their
+# order (client-go/transport/round_trippers.go). A call without an answer has an empty status.
 ANSWER = re.compile(
-    rb"I\d{4} [\d:.]+ +\d+ round_trippers\.go:\d+\] \"Response\" "
+    rb"(?:\[pod/[^\]\[\s]+\] )?(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d) )?"
+    rb"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ round_trippers\.go:\d+\] \"Response\" "
     rb'verb="(?P<method>[^"\\]+)" url="(?P<url>(?:[^"\\]|\\.)*)" status="(?P<code>\d{3})\b'
 )
 # Go's strconv.Quote.
@@ -39,7 +42,7 @@ class Answered:
 def answered(lines: Iterable[bytes]) -> Iterator[Answered]:
     """What the log says; lines of other kinds are passed over. Nothing at all means that it is no such log."""
     for line in lines:
-        match = ANSWER.search(line)
+        match = ANSWER.match(line)
         code = int(match["code"]) if match else UNASKED
         if not match or code == UNASKED:
             continue

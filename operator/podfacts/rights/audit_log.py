@@ -33,6 +33,11 @@ class Recorded:
     reason: str
     impersonator: str = ""
 
+    @property
+    def lent(self) -> bool:
+        """Whether somebody else made the call (``--as``): it tells nothing of what the user does."""
+        return self.impersonator not in ("", self.user)
+
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:

@@ -9,16 +9,16 @@
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from podfacts.rights.everyone import everyone_may
 from podfacts.rights.manifest import text
 from podfacts.rights.names import made_up
 from podfacts.rights.request import Account, Request
-from podfacts.rights.resources import everyone_may
 
-__all__ = ["grants", "left_out", "text"]
+__all__ = ["grants", "left_out", "sayable", "text"]
 
 GROUP = "rbac.authorization.k8s.io"
 VERSION = f"{GROUP}/v1"
@@ -40,13 +40,15 @@ VERBS = (
 SHOWN = 3
 
 
-def grants(account: Account, requests: Iterable[Request], *, as_named: bool = False) -> list[dict[str, Any]]:
+def grants(
+    account: Account, requests: Iterable[Request], as_named: Collection[Request] = ()
+) -> list[dict[str, Any]]:
     """The objects to apply, in that order: each namespace's, then the cluster's.
 
-    ``as_named`` keeps names that look made up: somebody wrote them.
+    Those ``as_named`` keep their names, though these may look made up: somebody wrote them, or nobody gave more.
     """
     places = defaultdict(set)
-    for request in _needed(requests, as_named=as_named):
+    for request in _needed(requests, as_named):
         places[request.namespace].add(request)
     objects = []
     for namespace in sorted(places, key=lambda each: (not each, each)):
@@ -54,14 +56,14 @@ def grants(account: Account, requests: Iterable[Request], *, as_named: bool = Fa
     return objects
 
 
-def left_out(requests: Iterable[Request]) -> list[str]:
+def left_out(requests: Iterable[Request], as_named: Collection[Request] = ()) -> list[str]:
     """For the reviewer, a line each: the names that are not kept, and what no rule can say."""
     names = defaultdict(set)
     lines = []
     for request in sorted(set(requests)):
-        if not _sayable(request):
+        if not sayable(request):
             lines.append(f"Not granted, for no rule can say it and nothing more: {request}")
-        elif made_up(request):
+        elif made_up(request) and request not in as_named:
             names[replace(request, name="")].add(request.name)
     for request, found in sorted(names.items()):
         shown = _some(sorted(found))
@@ -69,11 +71,11 @@ def left_out(requests: Iterable[Request]) -> list[str]:
     return lines
 
 
-def _needed(requests: Iterable[Request], *, as_named: bool) -> set[Request]:
+def _needed(requests: Iterable[Request], as_named: Collection[Request]) -> set[Request]:
     held = {
-        replace(each, name="") if made_up(each) and not as_named else each
+        replace(each, name="") if made_up(each) and each not in as_named else each
         for each in requests
-        if _sayable(each) and not everyone_may(each)
+        if sayable(each) and not everyone_may(each)
     }
     return {each for each in held if held.isdisjoint(_wider(each))}
 
@@ -86,7 +88,7 @@ def _wider(request: Request) -> Iterator[Request]:
             yield each
 
 
-def _sayable(request: Request) -> bool:
+def sayable(request: Request) -> bool:
     """Whether a rule can allow it without more: a ``*`` is a wildcard there, and only UTF-8 can be sent."""
     try:
         str(request).encode()

@@ -5,11 +5,11 @@ A declaration, for those who grant rights when no log says more. Nothing grants 
 
 from collections.abc import Mapping
 
-from podfacts.core.names import RESOURCE_WORD
 from podfacts.core.options import options
 from podfacts.core.pod import Tree
 from podfacts.core.profile import Profile
 from podfacts.core.refusal import Refused
+from podfacts.core.resources import kind
 from podfacts.rights.request import Request
 
 
@@ -24,10 +24,7 @@ def declared(pod: Tree, profiles: Mapping[str, Profile]) -> tuple[Request, ...]:
     namespace = str(pod["metadata"].get("namespace", ""))
     found = []
     for word in asked.profile.api_access.reads:
-        match = RESOURCE_WORD.fullmatch(word)
-        if match:
-            parts = match.groupdict(default="")
-            found.append(Request("get", **parts, namespace=namespace))
-            if not parts["subresource"]:
-                found.append(Request("list", **parts, namespace=namespace))
+        named = kind(word)
+        verbs = ("get",) if named.subresource else ("get", "list")
+        found += [Request(verb, *named, namespace) for verb in verbs]
     return tuple(found)

@@ -1,20 +1,24 @@
 """A binding replaced: the grants that its holders need instead, and the binding itself with nobody in it.
 
 **Nobody gets more than the binding gave, and nobody who is not known to need it gets anything.** A call needs a grant
-when this binding, and no other, allows it. The emptied binding comes last, and says in an annotation whom it held.
+when this binding, and no other, allows it; a name that looks made up stays where the binding gave no other. The emptied
+binding comes last, and says in an annotation whom it held.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import shlex
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from podfacts.rights.grant import grants, left_out, text
+from podfacts.rights.everyone import everyone_may
+from podfacts.rights.grant import grants, left_out, sayable, text
 from podfacts.rights.holders import Holders, account_of, holders, pods_of
+from podfacts.rights.manifest import visible
+from podfacts.rights.names import made_up
 from podfacts.rights.request import Account, Request
-from podfacts.rights.resources import everyone_may
 from podfacts.rights.rules import Ref, Rights
-from podfacts.rights.usage import Usage, within
+from podfacts.rights.usage import SHOWN, Usage, listed, passed_over, within
 
 Tree = dict[str, Any]
 Address = tuple[str, str, str]  # Kind, namespace, name.
@@ -23,7 +27,6 @@ REPLACED = "podfacts.dev/replaced"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 # The API server makes such a binding whole again when it starts (pkg/registry/rbac/reconciliation).
 BOOTSTRAP = ("kubernetes.io/bootstrapping", "rbac-defaults")
-SHOWN = 20
 LAST = (
     "From here on nobody has it. Whom it held, for the way back, stands in its annotation. When satisfied:",
 )
@@ -43,7 +46,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """The YAML to review and apply, and what whoever applies it has to know first."""
+    """The YAML to review and apply, and what whoever applies it has to know first, each on a line of its own."""
 
     text: str
     warnings: tuple[str, ...]
@@ -56,9 +59,10 @@ def replacement(state: State, usage: Usage) -> Replacement:
     sorted_out = {each: _sorted_out(state, each, usage) for each in held.accounts}
     needs = {account: calls for account, (calls, _) in sorted_out.items() if calls}
     stale = [f"{account} ({len(calls)})" for account, (_, calls) in sorted_out.items() if calls]
-    objects = list(_under_free_names(needs, state.taken))
-    warnings = tuple(_warnings(state, held, usage, stale))
-    heading = [*_heading(state, held), *_needed(needs, usage), *warnings]
+    named = {account: _named(state, account, calls) for account, calls in needs.items()}
+    objects = list(_under_free_names(needs, named, state.taken))
+    warnings = tuple(map(visible, _warnings(state, held, usage, stale)))
+    heading = [*_heading(state, held), *_needed(needs, named, usage), *warnings]
     last = text([emptied(state)], [*LAST, f"    {deletion(state.ref)}"])
     return Replacement(f"{text(objects, heading)}---\n{last}", warnings)
 
@@ -70,11 +74,25 @@ def _sorted_out(state: State, account: Account, usage: Usage) -> tuple[list[Requ
     return [each for each in calls if by[each] == [state.ref]], [each for each in calls if not by[each]]
 
 
-def _under_free_names(needs: Mapping[Account, Sequence[Request]], taken: Iterable[Address]) -> Iterator[Tree]:
+def _named(state: State, account: Account, calls: Iterable[Request]) -> set[Request]:
+    """Those for a made-up name that are granted for this name only, as the binding does not allow any."""
+    nameless = {each: replace(each, name="") for each in calls if made_up(each)}
+    return {
+        each
+        for each, wider in nameless.items()
+        if state.ref not in state.rights.granting(account.user, account.groups, wider)
+    }
+
+
+def _under_free_names(
+    needs: Mapping[Account, Sequence[Request]],
+    named: Mapping[Account, Collection[Request]],
+    taken: Iterable[Address],
+) -> Iterator[Tree]:
     """The grants. One applied over an object that is there would take the rights that the object gives."""
     used = set(taken)
     for account, calls in needs.items():
-        objects = grants(account, calls)
+        objects = grants(account, calls, named[account])
         moved: dict[Address, str] = {}
         for kind, namespace, name in map(address, objects):
             free, number = name, 2
@@ -103,7 +121,7 @@ def address(tree: Tree) -> Address:
 
 def command(ref: Ref) -> str:
     """The words that name the binding to ``podfacts replace-binding``."""
-    return f"podfacts replace-binding {ref.name}" + (f" -n {ref.namespace}" if ref.namespace else "")
+    return shlex.join(["podfacts", "replace-binding", ref.name, *_in_namespace(ref)])
 
 
 def _heading(state: State, held: Holders) -> Iterator[str]:
@@ -122,31 +140,39 @@ def _heading(state: State, held: Holders) -> Iterator[str]:
     yield from _some(pods, "pods")
 
 
-def _needed(needs: Mapping[Account, Sequence[Request]], usage: Usage) -> Iterator[str]:
+def _needed(
+    needs: Mapping[Account, Sequence[Request]], named: Mapping[Account, Collection[Request]], usage: Usage
+) -> Iterator[str]:
     yield ""
     yield f"Needs are those of {usage.source}."
     if not needs:
         yield "No account is known to need it: nothing is granted."
         return
-    yield f"Accounts that need calls which nothing else allows, and are granted those: {len(needs)}"
-    yield from _some([f"{account}: {len(calls)}" for account, calls in needs.items()], "accounts")
-    yield from left_out({each for calls in needs.values() for each in calls})
+    counts = {account: sum(map(sayable, calls)) for account, calls in needs.items()}
+    granted = [f"{account}: {count}" for account, count in counts.items() if count]
+    if granted:
+        yield f"Accounts that need calls which nothing else allows, and are granted those: {len(granted)}"
+        yield from _some(granted, "accounts")
+    else:
+        yield "No rule can say what is needed: nothing is granted."
+    kept = {each for calls in named.values() for each in calls}
+    widened = {each for account, calls in needs.items() for each in calls if each not in named[account]}
+    yield from left_out(widened | kept, kept - widened)
 
 
 def _warnings(state: State, held: Holders, usage: Usage, stale: Sequence[str]) -> Iterator[str]:
     if held.others:
-        yield f"who else holds it is granted nothing: {_listed(held.others)}"
+        yield f"who else holds it is granted nothing: {listed(held.others)}"
     if usage.others:
         users = [f"{user} ({count} calls)" for user, count in sorted(usage.others.items())]
-        yield f"users who are no service accounts used it, and are granted nothing: {_listed(users)}"
+        yield f"users who are no service accounts used it, and are granted nothing: {listed(users)}"
     if stale and not usage.declared:
-        yield f"calls that no binding allows any more are granted to nobody: of {_listed(stale)}"
-    if usage.gone:
-        yield f"calls in namespaces that are gone are left out: {_listed(usage.gone)}"
+        yield f"calls that no binding allows any more are granted to nobody: of {listed(stale)}"
+    yield from passed_over(usage)
     if usage.declared:
         silent = [each for each in state.pods if account_of(each) not in usage.calls]
         if pods := pods_of(silent, held.accounts):
-            yield f"what these pods need is not known, they declare nothing: {_listed(pods)}. An --audit-log would tell"
+            yield f"what these pods need is not known, they declare nothing: {listed(pods)}. An --audit-log would tell"
     key, value = BOOTSTRAP
     if (state.binding["metadata"].get("labels") or {}).get(key) == value:
         yield "the API server ships this binding, and fills it again when it starts: replace it with care"
@@ -173,7 +199,11 @@ def emptied(state: State) -> Tree:
 
 def deletion(ref: Ref) -> str:
     """The command that deletes the binding."""
-    return f"kubectl delete {ref.kind.lower()} {ref.name}" + (f" -n {ref.namespace}" if ref.namespace else "")
+    return shlex.join(["kubectl", "delete", ref.kind.lower(), ref.name, *_in_namespace(ref)])
+
+
+def _in_namespace(ref: Ref) -> tuple[str, ...]:
+    return ("-n", ref.namespace) if ref.namespace else ()
 
 
 def rule_text(rule: Mapping[str, Any]) -> str:
@@ -190,8 +220,3 @@ def _some(lines: Sequence[str], what: str) -> Iterator[str]:
     yield from (f"    {each}" for each in lines[:SHOWN])
     if len(lines) > SHOWN:
         yield f"    ... and {len(lines) - SHOWN} more {what}"
-
-
-def _listed(words: Sequence[str]) -> str:
-    more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
-    return ", ".join(words[:SHOWN]) + more

@@ -1,7 +1,7 @@
 """What accounts use of their rights: the calls of an audit log, or else what their opted-in pods declare."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,12 +12,15 @@ from podfacts.rights.needs import declared
 from podfacts.rights.request import Account, Request
 from podfacts.rights.rules import Ref
 
+SHOWN = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
     """The calls by account; from a log also who else was let in by the binding, and whether it let in anybody.
 
-    ``gone`` are the namespaces of calls that were left out.
+    ``lent`` are the calls that others made as an account, each with the account and who made it. ``gone`` are the
+    namespaces of calls that were left out.
     """
 
     calls: Mapping[Account, frozenset[Request]]
@@ -26,6 +29,7 @@ class Usage:
     seen: bool
     declared: bool = False
     gone: tuple[str, ...] = ()
+    lent: frozenset[tuple[Account, Request, str]] = frozenset()
 
 
 def recorded_usage(recorded: Iterable[Recorded], ref: Ref) -> Usage:
@@ -35,6 +39,7 @@ def recorded_usage(recorded: Iterable[Recorded], ref: Ref) -> Usage:
     """
     calls: dict[Account, set[Request]] = defaultdict(set)
     others: Counter[str] = Counter()
+    lent: set[tuple[Account, Request, str]] = set()
     seen = False
     for each in recorded:
         if not each.allowed:
@@ -43,11 +48,17 @@ def recorded_usage(recorded: Iterable[Recorded], ref: Ref) -> Usage:
         seen = seen or by_it
         if actor := account_named(each.impersonator):
             calls[actor].add(_impersonation(each.user))
-        if account := account_named(each.user):
+        account = account_named(each.user)
+        if account and each.lent:
+            # No need of it, but it was let in, so it is asked about.
+            calls.setdefault(account, set())
+            lent.add((account, each.request, each.impersonator))
+        elif account:
             calls[account].add(each.request)
         elif by_it:
             others[each.user] += 1
-    return Usage({key: frozenset(value) for key, value in calls.items()}, "the audit log", others, seen)
+    told = {key: frozenset(value) for key, value in calls.items()}
+    return Usage(told, "the audit log", others, seen, lent=frozenset(lent))
 
 
 def declared_usage(pods: Iterable[dict[str, Any]], profiles: Mapping[str, Profile]) -> Usage:
@@ -71,6 +82,23 @@ def within(usage: Usage, namespaces: Collection[str]) -> Usage:
         for account, calls in usage.calls.items()
     }
     return replace(usage, calls=calls, gone=tuple(sorted(gone)))
+
+
+def passed_over(usage: Usage) -> Iterator[str]:
+    """What was recorded and is nobody's need, a line for each reason."""
+    if usage.lent:
+        distinct = len({(account, request) for account, request, _ in usage.lent})
+        calls = f"{distinct} call{'' if distinct == 1 else 's'}"
+        by = listed(sorted({actor for *_, actor in usage.lent}))
+        yield f"what others did as service accounts is no need of those: {calls}, by {by}"
+    if usage.gone:
+        yield f"calls in namespaces that are gone are left out: {listed(usage.gone)}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """The words in a sentence, the first of them when they are many."""
+    more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
+    return ", ".join(words[:SHOWN]) + more
 
 
 def _impersonation(user: str) -> Request:

@@ -2,18 +2,14 @@
 
 import re
 from collections.abc import Sequence
-from difflib import get_close_matches
 
-from podfacts.core.names import RESOURCE_WORD
 from podfacts.core.refusal import Refused
+from podfacts.core.resources import cluster_scoped, kind
 from podfacts.rights.request import Account, Request
-from podfacts.rights.resources import BUILT_IN, cluster_scoped, groups_with
 from podfacts.rights.urls import requested
 
 LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 SUBDOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
-# They answer a GET, and let the caller do what it likes behind it.
-MORE_THAN_READING = ("attach", "exec", "portforward", "proxy")
 
 
 def account(word: str) -> Account:
@@ -35,14 +31,14 @@ def namespace_name(word: str) -> str:
 
 def reads(word: str, names: Sequence[str], namespace: str, *, watch: bool) -> list[Request]:
     """The requests that reading a resource takes: one object is got, all are listed too, and a watch is both and itself."""
-    group, resource, subresource = _kind(word)
+    group, resource, subresource = kind(word)
     if subresource and watch:
         raise Refused((), f"{word}: a subresource cannot be watched: use --read")
     verbs = ["get", "list", "watch"] if watch else ["get", "list"]
     if subresource or (names and not watch):
         verbs = ["get"]
     return [
-        Request(verb, group, resource, subresource, _place(group, resource, name, namespace), name)
+        Request(verb, group, resource, subresource, _place(verb, group, resource, name, namespace), name)
         for verb in verbs
         for name in [_object_name(each) for each in names] or [""]
     ]
@@ -60,10 +56,11 @@ def url(path: str) -> Request:
     return request
 
 
-def _place(group: str, resource: str, name: str, namespace: str) -> str:
-    # A namespace lies in itself: for one of them, a Role there is enough (requestinfo.go).
+def _place(verb: str, group: str, resource: str, name: str, namespace: str) -> str:
+    # A namespace lies in itself: to get one of them, a Role there is enough (requestinfo.go). A list or a watch has the name
+    # in its query, which says no place.
     if (group, resource) == ("", "namespaces"):
-        return name
+        return name if verb == "get" else ""
     return "" if cluster_scoped(group, resource) else namespace
 
 
@@ -72,40 +69,6 @@ def _object_name(word: str) -> str:
     if not word or word in (".", "..") or "/" in word or "%" in word or not word.isprintable():
         raise Refused((), f"{word!r} cannot be the name of an object")
     return word
-
-
-def _kind(word: str) -> tuple[str, str, str]:
-    match = RESOURCE_WORD.fullmatch(word)
-    if not match:
-        raise Refused(
-            (), f"{word!r} is no resource: write RESOURCE[.GROUP][/SUB], such as pods or deployments.apps"
-        )
-    group, resource, subresource = match["group"] or "", match["resource"], match["subresource"] or ""
-    if subresource in MORE_THAN_READING:
-        raise Refused((), f"{word}: {subresource} is more than reading: grant it by a Role of your own")
-    scoped = BUILT_IN.get(group)
-    if scoped and resource not in scoped.namespaced | scoped.cluster:
-        raise Refused((), f"{word}: {_correction(group, resource, subresource)}")
-    return group, resource, subresource
-
-
-def _correction(group: str, resource: str, subresource: str) -> str:
-    """What to write instead of a resource that a built-in group does not have."""
-    for plural in (resource, f"{resource}s", f"{resource}es", f"{resource.removesuffix('y')}ies"):
-        found = list(groups_with(plural))
-        words = " or ".join(_word(each, plural, subresource) for each in found)
-        if group in found:
-            return f"is no resource: write {_word(group, plural, subresource)}"
-        if found and (plural == resource or not group):
-            return f"is in the group {' or '.join(each or 'core' for each in found)}: write {words}"
-    known = sorted(BUILT_IN[group].namespaced | BUILT_IN[group].cluster)
-    near = get_close_matches(resource, known, n=1)
-    hint = f"did you mean {_word(group, near[0], subresource)}?" if near else "write its plural and its group"
-    return f"is no resource of {group or 'the core group'} that can be read: {hint}"
-
-
-def _word(group: str, resource: str, subresource: str) -> str:
-    return resource + (f".{group}" if group else "") + (f"/{subresource}" if subresource else "")
 
 
 def _legal(kind: str) -> str:
