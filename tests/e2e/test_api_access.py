@@ -247,7 +247,9 @@ def test_the_ambassador(make: Make, granted: Callable[[str, str], None], node: C
         'verb="GET" url="https://10.96.0.1:443/api/v1/namespaces/default/pods/curl-with-proxy" status="200 OK"'
         in log
     )
-    assert "secrets" not in log  # What it refuses is not printed: kubectl would print it as it is, line breaks and all.
+    assert (
+        "secrets" not in log
+    )  # What it refuses is not printed: kubectl would print it as it is, line breaks and all.
     assert "eyJ" not in log
     # And it is all that the smallest grant needs: what it read of the API, and not what was refused.
     words = ("grant", "--to", "default/proxied", "--from-ambassador-log", "-")
