@@ -80,6 +80,23 @@ def granted(api: Api, default: str) -> Iterator[Callable[[str, str], None]]:
         api.call("DELETE", f"{path}/{name}")
 
 
+@pytest.fixture
+def printed(node: Cluster) -> Iterator[Callable[..., None]]:
+    """Apply what ``podfacts grant`` prints for the words."""
+    texts: list[str] = []
+
+    def apply(*words: str) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "podfacts", "grant", *words], capture_output=True, text=True, check=True
+        )
+        node.kubectl("apply", "-f", "-", stdin=done.stdout)
+        texts.append(done.stdout)
+
+    yield apply
+    for text in texts:
+        node.kubectl("delete", "-f", "-", stdin=text)
+
+
 def shell(seen: Pod, script: str, name: str = "main") -> str:
     """What a script says in the container, its errors too, and its exit code on the last line."""
     return seen.exec(name, "sh", "-c", f"({script}) 2>&1; echo exit $?")
@@ -98,7 +115,7 @@ def claims(token: str) -> dict[str, Any]:
 
 
 def test_the_tutorials_commands_in_a_curl_pod(
-    make: Make, granted: Callable[[str, str], None], api: Api
+    make: Make, granted: Callable[[str, str], None], printed: Callable[..., None], api: Api
 ) -> None:
     seen = make(pod("curl", "api-access", serviceAccountName="curl", automountServiceAccountToken=False))
     said = shell(seen, "env | grep KUBERNETES_SERVICE")
@@ -130,6 +147,10 @@ def test_the_tutorials_commands_in_a_curl_pod(
         denied = message(shell(seen, f"{own} https://kubernetes/api/v1/{path}"))
         assert denied["code"] == 403, path
         assert user in denied["message"]
+    # The root too, when it is granted by itself: the paths of the API, as the tutorial shows them.
+    printed("--to", "default/curl", "--url", "/")
+    wait_for(lambda: "/api/v1" in message(shell(seen, f"{own} https://kubernetes")).get("paths", []), 10)
+    assert message(shell(seen, f"{own} https://kubernetes/metrics"))["code"] == 403
     posted = message(shell(seen, f"{own} -X DELETE https://kubernetes/api/v1/namespaces/$NS/pods/$POD_NAME"))
     assert posted["code"] == 403
 
@@ -180,7 +201,7 @@ def test_a_forged_or_foreign_wish_is_refused(api: Api, default: str) -> None:
     assert 'must be "true" or "false", not \'kube-system/admin\'' in said.body["message"]
 
 
-def test_the_ambassador(make: Make, granted: Callable[[str, str], None], node: Cluster, api: Api) -> None:
+def test_the_ambassador(make: Make, printed: Callable[..., None], node: Cluster, api: Api) -> None:
     setup = container("setup", command=["sh", "-c", 'curl -sS "$KUBERNETES_API/version"'])
     seen = make(pod("curl-with-proxy", "ambassador", serviceAccountName="proxied", initContainers=[setup]))
     tree = seen.tree()
@@ -200,9 +221,10 @@ def test_the_ambassador(make: Make, granted: Callable[[str, str], None], node: C
     assert json.loads(seen.exec("main", "curl", "-sS", "localhost:8001/version"))["major"] == "1"
     definition = 'curl -sS "$KUBERNETES_API/api/v1/namespaces/$POD_NAMESPACE/pods/$POD_NAME"'
     assert message(shell(seen, definition))["code"] == 403
-    granted("proxied", "podfacts-app-read-pods")
+    printed("--to", "default/proxied", "--read", "pods", "--url", "/")
     wait_for(lambda: message(shell(seen, definition)).get("kind") == "Pod", 10)
     assert message(shell(seen, definition))["metadata"]["uid"] == tree["metadata"]["uid"]
+    wait_for(lambda: "/api/v1" in message(shell(seen, "curl -sS localhost:8001")).get("paths", []), 10)
 
     # A namespace without a grant: the API server's own 403. What the proxy refuses is one plain word, and asks nobody.
     other = message(shell(seen, "curl -sS localhost:8001/api/v1/namespaces/kube-system/pods"))
@@ -257,9 +279,10 @@ def test_the_ambassador(make: Make, granted: Callable[[str, str], None], node: C
         [sys.executable, "-m", "podfacts", *words], input=log, capture_output=True, text=True, check=False
     )
     assert grant.returncode == 0, grant.stderr
-    (role, binding) = yaml.safe_load_all(grant.stdout)
+    (role, binding, everywhere, _) = yaml.safe_load_all(grant.stdout)
     rule = {"apiGroups": [""], "resources": ["pods"], "resourceNames": ["curl-with-proxy"], "verbs": ["get"]}
     assert role["rules"] == [rule]
+    assert everywhere["rules"] == [{"nonResourceURLs": ["/"], "verbs": ["get"]}]
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "proxied", "namespace": "default"}]
     assert "kube-system" in grant.stderr
 
