@@ -229,10 +229,11 @@ def _user(pod: Tree, spec: Tree, gone: frozenset[str]) -> int:
     if shared != 0:
         return shared
     for index, volume in enumerate(objects(spec, "volumes", ("spec",))):
-        sources = objects(mapping(volume, "projected"), "sources")
+        place: Path = ("spec", "volumes", index)
+        sources = objects(mapping(volume, "projected", place), "sources", (*place, "projected"))
         if str(volume.get("name")) not in gone and any("serviceAccountToken" in each for each in sources):
             raise Refused(
-                ("spec", "volumes", index),
+                place,
                 "all containers run as user 0, so this token's file is root's alone; the ambassador, which does not run "
                 "as root, would open it to everybody in the pod: run them as another user",
             )
