@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from podfacts.core.apiaccess import ADDRESS, AUTOMOUNTED, STANDARD, Access, ApiAccess
+from podfacts.core.apiaccess import ADDRESS, AUTOMOUNTED, STANDARD, Access, ApiAccess, is_token, mounts_of
 from podfacts.core.patch import Operation, pointer
 from podfacts.core.pod import Container, EnvVar, Path, Tree, containers, holds, mapping, objects
 from podfacts.core.proxyfilter import ACCEPTED, METHODS, NEVER, accepted, parse_accept_paths, rejected_methods
@@ -147,7 +147,7 @@ def _there(pod: Tree, settings: Ambassador) -> bool:
         # Not the image nor the resources: a registry's mirror or a limit range may have changed them since. Arguments would
         # come behind ours, and kubectl's last flag wins.
         ours = holds(container.spec, {"command": [*settings.command], "restartPolicy": "Always"})
-        mounted = any(map(_is_ours, _mounts(container)))
+        mounted = any(map(_is_ours, mounts_of(container)))
         if ours and mounted and not container.spec.get("args") and container.path[1] == "initContainers":
             return True
         raise Refused(
@@ -180,19 +180,19 @@ def _tokens_taken(
     # Else the plugin would mount it again, after us and in the sidecar too.
     patch = [Operation(op="add", path=pointer("spec", "automountServiceAccountToken"), value=False)]
     for each in chosen:
-        at = [index for index, mount in enumerate(_mounts(each)) if _is_token(mount)]
+        at = [index for index, mount in enumerate(mounts_of(each)) if is_token(mount)]
         patch += _removed((*each.path, "volumeMounts"), at)
     names = {each.name for each in chosen}
     others = [each for each in containers({"spec": spec}) if each.name not in names]
-    used = {str(mount.get("name")) for each in others for mount in _mounts(each)}
-    used |= {str(mount.get("name")) for each in chosen for mount in _mounts(each) if not _is_token(mount)}
+    used = {str(mount.get("name")) for each in others for mount in mounts_of(each)}
+    used |= {str(mount.get("name")) for each in chosen for mount in mounts_of(each) if not is_token(mount)}
     volumes = [str(each.get("name")) for each in objects(spec, "volumes", ("spec",))]
     gone = frozenset(each for each in volumes if each.startswith(AUTOMOUNTED) and each not in used)
     patch += _removed(("spec", "volumes"), [index for index, each in enumerate(volumes) if each in gone])
     left = [
         f"{each.name}: keeps its service account token: it is not among the chosen containers"
         for each in others
-        if any(map(_is_token, _mounts(each)))
+        if any(map(is_token, mounts_of(each)))
     ]
     return patch, gone, left
 
@@ -201,14 +201,6 @@ def _removed(path: Path, at: Sequence[int]) -> Iterator[Operation]:
     """From the end, so that those before it stay where they are."""
     for index in reversed(at):
         yield Operation(op="remove", path=pointer(*path, index))
-
-
-def _mounts(container: Container) -> Sequence[Tree]:
-    return objects(container.spec, "volumeMounts", container.path)
-
-
-def _is_token(mount: Tree) -> bool:
-    return mount.get("mountPath") == STANDARD and str(mount.get("name")).startswith(AUTOMOUNTED)
 
 
 def _is_ours(mount: Tree) -> bool:

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from podfacts.core.env import ENV_NAME
 from podfacts.core.mountpath import mount_path_fault
 from podfacts.core.mounts import Mount, taken
-from podfacts.core.names import ENV_NAME
 from podfacts.core.pod import Container, EnvVar, Tree, holds, mapping, objects
 from podfacts.core.refusal import Refused
 from podfacts.core.resources import cluster_scoped, kind
@@ -181,12 +181,12 @@ def bundle(pod: Tree, chosen: Sequence[Container], settings: ApiAccess) -> Acces
         other = taken(container, settings.mount_path, VOLUME)
         if other == "" and not foreign:
             shown = True
-        elif settings.audience is None and (at := automounted(container)) is not None:
+        elif settings.audience is None and any(map(is_token, mounts_of(container))):
             # No second token for the same API server. The profile's expiry is not this one's, so that is said.
             kept.append(
-                f"{container.name}: the service account's token is mounted at {at} already, and is used"
+                f"{container.name}: the service account's token is mounted at {STANDARD} already, and is used"
             )
-            env[container.name] = settings.env(at)
+            env[container.name] = settings.env(STANDARD)
             continue
         elif other:
             kept.append(f"{container.name}: {other}, so there is no API access at {settings.mount_path}")
@@ -205,9 +205,11 @@ def bundle(pod: Tree, chosen: Sequence[Container], settings: ApiAccess) -> Acces
     return Access(env, tuple(mounts), missing, tuple(kept))
 
 
-def automounted(container: Container) -> str | None:
-    """Where the ServiceAccount admission plugin has mounted its token, if it has."""
-    for mount in objects(container.spec, "volumeMounts", container.path):
-        if mount.get("mountPath") == STANDARD and str(mount.get("name")).startswith(AUTOMOUNTED):
-            return STANDARD
-    return None
+def mounts_of(container: Container) -> Sequence[Tree]:
+    """The mounts that are written in the container."""
+    return objects(container.spec, "volumeMounts", container.path)
+
+
+def is_token(mount: Tree) -> bool:
+    """Whether it is the token that the ServiceAccount admission plugin mounts unasked."""
+    return mount.get("mountPath") == STANDARD and str(mount.get("name")).startswith(AUTOMOUNTED)

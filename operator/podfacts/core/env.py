@@ -4,6 +4,7 @@ First, because the kubelet expands ``$(POD_NAME)`` only from entries declared ea
 (``pkg/kubelet/kubelet_pods.go``, ``makeEnvironmentVariables``), and because the last of two entries of one name wins.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ from podfacts.core.refusal import Refused
 
 # Linux gives one "NAME=value" string 128 KiB with its final NUL (MAX_ARG_STRLEN): above it execve fails with E2BIG.
 LONGEST = 131_071
+# Kubernetes takes any printable ASCII since 1.34, and less before: a C identifier works everywhere, in every shell.
+ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class EnvPlan(NamedTuple):

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from podfacts.core.ambassador import Ambassador, parse_ambassador
 from podfacts.core.apiaccess import STANDARD, ApiAccess, parse_api_access
+from podfacts.core.env import ENV_NAME
 from podfacts.core.mountpath import mount_path_fault, overlap
-from podfacts.core.names import ENV_NAME
 from podfacts.core.pod import EnvVar, FieldRef, Item, ResourceFieldRef, Source
 from podfacts.core.refusal import Refused, Segment
 from podfacts.core.shape import keyed, text

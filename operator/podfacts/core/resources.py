@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import NamedTuple
 
-from podfacts.core.names import RESOURCE_WORD
 from podfacts.core.refusal import Refused
 
+# What a resource is called on the command line and in a profile: pods, deployments.apps, pods/log.
+RESOURCE_WORD = re.compile(
+    r"(?P<resource>[a-z][-a-z0-9]*)(?:\.(?P<group>[a-z0-9][-a-z0-9.]*))?(?:/(?P<subresource>[a-z][-a-z0-9]*))?"
+)
 # They answer a GET, and let the caller do what it likes behind it.
 MORE_THAN_READING = ("attach", "exec", "portforward", "proxy")
 # As apimachinery knows a version from other words (apimachinery/pkg/version, kubeVersionRegex).
@@ -69,21 +72,23 @@ BUILT_IN = {
 }
 
 
-def kind(word: str) -> Kind:
+def kind(written: str) -> Kind:
     """What the word means: pods, deployments.apps, pods/log. Raises ``Refused`` with what to write instead."""
-    match = RESOURCE_WORD.fullmatch(word)
+    match = RESOURCE_WORD.fullmatch(written)
     if not match:
         raise Refused(
-            (), f"{word!r} is no resource: write RESOURCE[.GROUP][/SUB], such as pods or deployments.apps"
+            (), f"{written!r} is no resource: write RESOURCE[.GROUP][/SUB], such as pods or deployments.apps"
         )
     found = Kind(**match.groupdict(default=""))
     if found.subresource in MORE_THAN_READING:
-        raise Refused((), f"{word}: {found.subresource} is more than reading: grant it by a Role of your own")
+        raise Refused(
+            (), f"{written}: {found.subresource} is more than reading: grant it by a Role of your own"
+        )
     if reason := _versioned(found):
-        raise Refused((), f"{word}: {reason}")
+        raise Refused((), f"{written}: {reason}")
     scoped = BUILT_IN.get(found.group)
     if scoped and found.resource not in scoped.namespaced | scoped.cluster:
-        raise Refused((), f"{word}: {_correction(*found)}")
+        raise Refused((), f"{written}: {_correction(*found)}")
     return found
 
 
@@ -94,7 +99,7 @@ def _versioned(found: Kind) -> str:
         return ""
     having = list(groups_with(found.resource))
     groups = [group] if group and group in having else having or [group or "GROUP"]
-    words = " or ".join(_word(each, found.resource, found.subresource) for each in groups)
+    words = " or ".join(word(each, found.resource, found.subresource) for each in groups)
     return f"{version} is a version: write {words}"
 
 
@@ -102,18 +107,19 @@ def _correction(group: str, resource: str, subresource: str) -> str:
     """What to write instead of a resource that a built-in group does not have."""
     for plural in (resource, f"{resource}s", f"{resource}es", f"{resource.removesuffix('y')}ies"):
         found = list(groups_with(plural))
-        words = " or ".join(_word(each, plural, subresource) for each in found)
+        words = " or ".join(word(each, plural, subresource) for each in found)
         if group in found:
-            return f"is no resource: write {_word(group, plural, subresource)}"
+            return f"is no resource: write {word(group, plural, subresource)}"
         if found and (plural == resource or not group):
             return f"is in the group {' or '.join(each or 'core' for each in found)}: write {words}"
     known = sorted(BUILT_IN[group].namespaced | BUILT_IN[group].cluster)
     near = get_close_matches(resource, known, n=1)
-    hint = f"did you mean {_word(group, near[0], subresource)}?" if near else "write its plural and its group"
+    hint = f"did you mean {word(group, near[0], subresource)}?" if near else "write its plural and its group"
     return f"is no resource of {group or 'the core group'} that can be read: {hint}"
 
 
-def _word(group: str, resource: str, subresource: str) -> str:
+def word(group: str, resource: str, subresource: str) -> str:
+    """What it is called: pods, deployments.apps, pods/log."""
     return resource + (f".{group}" if group else "") + (f"/{subresource}" if subresource else "")
 
 

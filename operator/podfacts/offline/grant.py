@@ -18,13 +18,12 @@ from podfacts.rights.ambassador_log import Answered, answered
 from podfacts.rights.audit_log import Recorded, Unreadable, recorded
 from podfacts.rights.everyone import everyone_may
 from podfacts.rights.grant import grants, left_out, text
-from podfacts.rights.manifest import visible
-from podfacts.rights.request import Account, Request
+from podfacts.rights.manifest import listed, visible
+from podfacts.rights.request import PREFIX, Account, Request
 
 # An event with both bodies has a few MiB; a file without line ends must end.
 LONGEST = 64 * 2**20
 SHOWN = 5
-PREFIX = "system:serviceaccount:"
 
 
 @dataclass(frozen=True)
@@ -190,20 +189,20 @@ def _audited(seen: Seen, account: Account, log: Iterable[Recorded]) -> None:
 
 def _absent(seen: Seen, account: Account) -> str:
     others = [each.removeprefix(PREFIX).replace(":", "/") for each in sorted(seen.others)]
-    there = f"calls of {_some(others)}" if others else "no call of any service account"
+    there = f"calls of {listed(others, SHOWN)}" if others else "no call of any service account"
     if seen.lent:
-        there = f"calls that {_some(sorted(seen.borrowers))} made as it"
+        there = f"calls that {listed(sorted(seen.borrowers), SHOWN)} made as it"
     return f"holds no call of {account}, but {there}"
 
 
 def _warnings(seen: Seen, account: Account) -> Iterator[str]:
     if denied := sorted(map(str, seen.denied - seen.allowed)):
-        yield f"warning: {_requests(denied)} denied to {account}, and not granted: {_some(denied)}"
+        yield f"warning: {_requests(denied)} denied to {account}, and not granted: {listed(denied, SHOWN)}"
     if lent := sorted(map(str, seen.lent)):
-        by = _some(sorted(seen.borrowers))
-        yield f"warning: {_requests(lent)} made by others ({by}) as {account}, and not granted: {_some(lent)}"
+        by = listed(sorted(seen.borrowers), SHOWN)
+        yield f"warning: {_requests(lent)} made by others ({by}) as {account}, and not granted: {listed(lent, SHOWN)}"
     if others := sorted(map(str, seen.as_another)):
-        yield f"warning: {_requests(others)} made by {account} as somebody else, and not granted: {_some(others)}"
+        yield f"warning: {_requests(others)} made by {account} as somebody else, and not granted: {listed(others, SHOWN)}"
 
 
 def _requests(found: Sequence[str]) -> str:
@@ -224,11 +223,6 @@ def _command(asked: Asked) -> str:
     )
     words = [word for option, values in options for value in values for word in (option, value)]
     return shlex.join(["podfacts", "grant", *words])
-
-
-def _some(texts: Sequence[str]) -> str:
-    more = f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
-    return ", ".join(texts[:SHOWN]) + more
 
 
 def _called(file: str) -> str:

@@ -1,6 +1,7 @@
 """What every service account may do without a grant. Literal tables; a test holds each of them against a real API server."""
 
 from podfacts.rights.request import Request
+from podfacts.rights.rules import url_matches
 
 # system:discovery, system:public-info-viewer and system:service-account-issuer-discovery: get of these, and no head.
 EVERYONES_URLS = frozenset(
@@ -35,11 +36,6 @@ EVERYONES_REVIEWS = frozenset(
 def everyone_may(request: Request) -> bool:
     """Whether Kubernetes' own roles for everybody allow it to every service account."""
     if request.path:
-        return request.verb == "get" and any(_matches(each, request.path) for each in EVERYONES_URLS)
+        return request.verb == "get" and any(url_matches(each, request.path) for each in EVERYONES_URLS)
     kind = (request.group, request.resource)
     return request.verb == "create" and not request.subresource and kind in EVERYONES_REVIEWS
-
-
-def _matches(url: str, path: str) -> bool:
-    # kubernetes/pkg/apis/rbac/v1/evaluation_helpers.go, NonResourceURLMatches.
-    return path.startswith(url.rstrip("*")) if url.endswith("*") else path == url

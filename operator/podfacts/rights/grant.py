@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from podfacts.rights.everyone import everyone_may
-from podfacts.rights.manifest import text
+from podfacts.rights.manifest import listed, text
 from podfacts.rights.names import made_up
 from podfacts.rights.request import Account, Request
 
@@ -66,7 +66,7 @@ def left_out(requests: Iterable[Request], as_named: Collection[Request] = ()) ->
         elif made_up(request) and request not in as_named:
             names[replace(request, name="")].add(request.name)
     for request, found in sorted(names.items()):
-        shown = _some(sorted(found))
+        shown = listed(sorted(found), SHOWN)
         lines.append(f"{request}: any name, for the next rollout will have others than {shown}")
     return lines
 
@@ -154,8 +154,3 @@ def _objects(account: Account, namespace: str, rules: list[dict[str, Any]]) -> l
 
 def _order(verb: str) -> tuple[int, str]:
     return (VERBS.index(verb) if verb in VERBS else len(VERBS)), verb
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

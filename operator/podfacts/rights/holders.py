@@ -8,14 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from podfacts.rights.request import Account
+from podfacts.rights.request import PREFIX, Account
 from podfacts.rights.rules import subject_key
 
 Tree = Mapping[str, Any]
 
-PREFIX = "system:serviceaccount:"
 ALL = "system:serviceaccounts"
-AUTHENTICATED = "system:authenticated"
 
 
 @dataclass(frozen=True, slots=True)

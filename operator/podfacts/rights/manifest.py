@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 WIDTH = 100
+SHOWN = 20  # Of what is told about a whole cluster.
 # A letter first, so that it is no number and no date; and none of the words that YAML 1.1 means otherwise.
 PLAIN = re.compile(r"[a-zA-Z/][-a-zA-Z0-9_./]*(?::[-a-zA-Z0-9_./]+)*")
 WORDS = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null"))
@@ -60,3 +61,9 @@ def visible(value: str) -> str:
     if value.isprintable():
         return value
     return "".join(each if each.isprintable() else f"\\U{ord(each):08X}" for each in value)
+
+
+def listed(words: Sequence[str], most: int) -> str:
+    """The words in a sentence, the first of them when they are many."""
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more

@@ -9,8 +9,8 @@ from podfacts.core.options import options
 from podfacts.core.pod import Tree
 from podfacts.core.profile import Profile
 from podfacts.core.refusal import Refused
-from podfacts.core.resources import kind
 from podfacts.rights.request import Request
+from podfacts.rights.wanted import reads
 
 
 def declared(pod: Tree, profiles: Mapping[str, Profile]) -> tuple[Request, ...]:
@@ -22,9 +22,5 @@ def declared(pod: Tree, profiles: Mapping[str, Profile]) -> tuple[Request, ...]:
     if isinstance(asked, str) or not asked.access:
         return ()
     namespace = str(pod["metadata"].get("namespace", ""))
-    found = []
-    for word in asked.profile.api_access.reads:
-        named = kind(word)
-        verbs = ("get",) if named.subresource else ("get", "list")
-        found += [Request(verb, *named, namespace) for verb in verbs]
-    return tuple(found)
+    words = asked.profile.api_access.reads
+    return tuple(each for word in words for each in reads(word, (), namespace, watch=False))

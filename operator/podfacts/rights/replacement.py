@@ -14,11 +14,11 @@ from typing import Any
 from podfacts.rights.everyone import everyone_may
 from podfacts.rights.grant import grants, left_out, sayable, text
 from podfacts.rights.holders import Holders, account_of, holders, pods_of
-from podfacts.rights.manifest import visible
+from podfacts.rights.manifest import SHOWN, listed, visible
 from podfacts.rights.names import made_up
 from podfacts.rights.request import Account, Request
 from podfacts.rights.rules import Ref, Rights
-from podfacts.rights.usage import SHOWN, Usage, listed, passed_over, within
+from podfacts.rights.usage import Usage, passed_over, within
 
 Tree = dict[str, Any]
 Address = tuple[str, str, str]  # Kind, namespace, name.
@@ -162,17 +162,17 @@ def _needed(
 
 def _warnings(state: State, held: Holders, usage: Usage, stale: Sequence[str]) -> Iterator[str]:
     if held.others:
-        yield f"who else holds it is granted nothing: {listed(held.others)}"
+        yield f"who else holds it is granted nothing: {listed(held.others, SHOWN)}"
     if usage.others:
         users = [f"{user} ({count} calls)" for user, count in sorted(usage.others.items())]
-        yield f"users who are no service accounts used it, and are granted nothing: {listed(users)}"
+        yield f"users who are no service accounts used it, and are granted nothing: {listed(users, SHOWN)}"
     if stale and not usage.declared:
-        yield f"calls that no binding allows any more are granted to nobody: of {listed(stale)}"
+        yield f"calls that no binding allows any more are granted to nobody: of {listed(stale, SHOWN)}"
     yield from passed_over(usage)
     if usage.declared:
         silent = [each for each in state.pods if account_of(each) not in usage.calls]
         if pods := pods_of(silent, held.accounts):
-            yield f"what these pods need is not known, they declare nothing: {listed(pods)}. An --audit-log would tell"
+            yield f"what these pods need is not known, they declare nothing: {listed(pods, SHOWN)}. An --audit-log would tell"
     key, value = BOOTSTRAP
     if (state.binding["metadata"].get("labels") or {}).get(key) == value:
         yield "the API server ships this binding, and fills it again when it starts: replace it with care"

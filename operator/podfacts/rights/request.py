@@ -5,6 +5,10 @@ The atoms of everything about rights: a grant covers requests, a rule allows req
 
 from dataclasses import dataclass
 
+from podfacts.core.resources import word
+
+PREFIX = "system:serviceaccount:"  # Of the user that a service account is.
+
 
 @dataclass(frozen=True, order=True, slots=True)
 class Request:
@@ -25,8 +29,7 @@ class Request:
     def __str__(self) -> str:
         if self.path:
             return f"{self.verb} {self.path}"
-        kind = self.resource + (f".{self.group}" if self.group else "")
-        kind += f"/{self.subresource}" if self.subresource else ""
+        kind = word(self.group, self.resource, self.subresource)
         named = f" {self.name}" if self.name else ""
         return f"{self.verb} {kind}{named}" + (f" in {self.namespace}" if self.namespace else "")
 
@@ -41,7 +44,7 @@ class Account:
     @property
     def user(self) -> str:
         """The name by which the API server knows it."""
-        return f"system:serviceaccount:{self.namespace}:{self.name}"
+        return f"{PREFIX}{self.namespace}:{self.name}"
 
     @property
     def groups(self) -> tuple[str, ...]:

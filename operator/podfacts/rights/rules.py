@@ -41,7 +41,7 @@ def allows(rule: Tree, request: Request) -> bool:
     if "*" not in verbs and request.verb not in verbs:
         return False
     if request.path:
-        return any(_url_matches(each, request.path) for each in rule.get("nonResourceURLs") or ())
+        return any(url_matches(each, request.path) for each in rule.get("nonResourceURLs") or ())
     groups = rule.get("apiGroups") or ()
     # An empty list of names is no restriction; in one that is not empty "*" is a name like any other.
     names = rule.get("resourceNames") or (request.name,)
@@ -59,7 +59,8 @@ def _resource_matches(written: str, request: Request) -> bool:
     return written in ("*", f"{request.resource}/{request.subresource}", f"*/{request.subresource}")
 
 
-def _url_matches(written: str, path: str) -> bool:
+def url_matches(written: str, path: str) -> bool:
+    """Whether a URL of a rule is, or begins, the path."""
     # All trailing stars go (strings.TrimRight), and what is left is a prefix: /foo* matches /foobar.
     return written in ("*", path) or (written.endswith("*") and path.startswith(written.rstrip("*")))
 

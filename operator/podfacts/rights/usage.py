@@ -1,18 +1,17 @@
 """What accounts use of their rights: the calls of an audit log, or else what their opted-in pods declare."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from podfacts.core.profile import Profile
 from podfacts.rights.audit_log import Recorded
 from podfacts.rights.holders import account_named, account_of
+from podfacts.rights.manifest import SHOWN, listed
 from podfacts.rights.needs import declared
 from podfacts.rights.request import Account, Request
 from podfacts.rights.rules import Ref
-
-SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +88,10 @@ def passed_over(usage: Usage) -> Iterator[str]:
     if usage.lent:
         distinct = len({(account, request) for account, request, _ in usage.lent})
         calls = f"{distinct} call{'' if distinct == 1 else 's'}"
-        by = listed(sorted({actor for *_, actor in usage.lent}))
+        by = listed(sorted({actor for *_, actor in usage.lent}), SHOWN)
         yield f"what others did as service accounts is no need of those: {calls}, by {by}"
     if usage.gone:
-        yield f"calls in namespaces that are gone are left out: {listed(usage.gone)}"
-
-
-def listed(words: Sequence[str]) -> str:
-    """The words in a sentence, the first of them when they are many."""
-    more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
-    return ", ".join(words[:SHOWN]) + more
+        yield f"calls in namespaces that are gone are left out: {listed(usage.gone, SHOWN)}"
 
 
 def _impersonation(user: str) -> Request:
