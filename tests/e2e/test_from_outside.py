@@ -2,11 +2,9 @@
 
 import base64
 import json
-import os
-import socket
 import ssl
-import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +14,7 @@ import yaml
 from tests.cluster import Cluster
 from tests.e2e.api import Api
 from tests.e2e.conftest import REPOSITORY, wait_for
+from tests.e2e.kubectl_proxy import proxying
 
 pytestmark = pytest.mark.api
 
@@ -57,19 +56,10 @@ def downward_api_volume(cluster: Cluster, api: Api) -> Iterator[None]:
 
 
 @pytest.fixture
-def proxy(cluster: Cluster) -> Iterator[str]:
-    """A ``kubectl proxy`` of the administrator's, on a free port."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    words = [str(cluster.binaries / "kubectl"), "proxy", f"--port={port}"]
-    environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig)}
-    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout
-            assert b"Starting to serve" in process.stdout.readline()
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.kill()
+def proxy(cluster: Cluster, tmp_path: Path) -> Iterator[str]:
+    """A ``kubectl proxy`` of the administrator's."""
+    with proxying(cluster, tmp_path, kubeconfig=cluster.kubeconfig) as (url, _):
+        yield url
 
 
 @pytest.mark.usefixtures("downward_api_volume")

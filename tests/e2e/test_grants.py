@@ -21,6 +21,7 @@ from tests.cluster import Cluster
 from tests.e2e.api import Api
 from tests.e2e.conftest import wait_for
 from tests.e2e.grantee import APPLY, RBAC, Call, Grantee, audited, grantee
+from tests.e2e.kubectl_proxy import proxying
 from tests.rights.test_urls import CASES as URLS
 
 pytestmark = pytest.mark.api
@@ -253,18 +254,11 @@ def proxied(web: Grantee, cluster: Cluster, folder: Path) -> Iterator[tuple[str,
     """A real kubectl proxy as the account, with the ambassador's log flags: its URL, and its log."""
     config: dict[str, Any] = yaml.safe_load(cluster.kubeconfig.read_text())
     config["users"][0]["user"] = {"token": web.token}
-    kubeconfig, log = folder / "kubeconfig", folder / "log"
+    kubeconfig = folder / "kubeconfig"
     kubeconfig.write_text(yaml.safe_dump(config))
-    flags = ["--port=0", "--accept-paths=^.*", "--vmodule=round_trippers=6"]
-    command = [str(cluster.binaries / "kubectl"), f"--kubeconfig={kubeconfig}", "proxy", *flags]
-    with log.open("wb") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=file)
-    try:
-        match = wait_for(lambda: re.search(rb"Starting to serve on (\S+)", log.read_bytes()), 20)
-        yield f"http://{match[1].decode()}", log
-    finally:
-        process.kill()
-        process.wait(10)
+    flags = ("--accept-paths=^.*", "--vmodule=round_trippers=6")
+    with proxying(cluster, folder, *flags, kubeconfig=kubeconfig) as found:
+        yield found
 
 
 def test_urls_are_read_as_the_api_server_reads_them(web: Grantee, cluster: Cluster, tmp_path: Path) -> None:

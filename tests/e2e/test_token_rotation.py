@@ -3,12 +3,9 @@
 Kubernetes gives none that is shorter, so the pods are started before the other tests and looked at after them.
 """
 
-import os
-import signal
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ import urllib3
 from tests.cluster import Cluster
 from tests.e2e.api import Api
 from tests.e2e.conftest import wait_for
+from tests.e2e.kubectl_proxy import proxying
 from tests.e2e.running import Pod, made
 from tests.e2e.test_api_access import claims, pod
 from tests.image import tools
@@ -32,7 +30,7 @@ LONGER = 60 + 10 + 1
 class Rotating:
     """Two pods with short tokens, and the tutorial's proxy: one that was given a token as a word."""
 
-    def __init__(self, bundle: Pod, ambassador: Pod, proxy: int) -> None:
+    def __init__(self, bundle: Pod, ambassador: Pod, proxy: str) -> None:
         self.bundle, self.ambassador, self.proxy = bundle, ambassador, proxy
         self.first = self.token()
         self.ends = claims(self.first)["exp"]
@@ -51,7 +49,7 @@ class Rotating:
         return self.ambassador.exec("main", "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", url)
 
     def through_the_tutorials_proxy(self) -> int:
-        url = f"http://127.0.0.1:{self.proxy}/api/v1/namespaces/{self.bundle.namespace}/pods"
+        url = f"{self.proxy}/api/v1/namespaces/{self.bundle.namespace}/pods"
         return urllib3.request("GET", url, retries=False).status
 
 
@@ -76,41 +74,19 @@ def rotating(
     make = next(running)
     bundle = make(pod("holds-a-token", "api-access", "brief", automountServiceAccountToken=False))
     ambassador = make(pod("holds-none", "ambassador", "brief"))
-    with _tutorials_proxy(node, bundle, tmp_path_factory.mktemp("proxy")) as port:
-        yield Rotating(bundle, ambassador, port)
+    with _tutorials_proxy(node, bundle, tmp_path_factory.mktemp("proxy")) as url:
+        yield Rotating(bundle, ambassador, url)
     next(running, None)
 
 
-class _tutorials_proxy:  # noqa: N801 - read as a word in a with statement
-    """``kubectl proxy --token="$(cat .../token)"``, as the tutorial has it."""
-
-    def __init__(self, cluster: Cluster, bundle: Pod, folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
-        (folder / "ca.crt").write_text(bundle.exec("main", "sh", "-c", 'cat "$CURL_CA_BUNDLE"'))
-        token = bundle.exec("main", "sh", "-c", 'cat "$KUBERNETES_TOKEN_FILE"')
-        words = [
-            str(cluster.binaries / "kubectl"),
-            "proxy",
-            f"--port={self.port}",
-            f"--server={cluster.server}",
-        ]
-        words += [f"--certificate-authority={folder / 'ca.crt'}", f"--token={token}"]
-        environment = {"PATH": os.defpath, "HOME": str(folder)}
-        self.process = subprocess.Popen(
-            words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-
-    def __enter__(self) -> int:
-        assert self.process.stdout
-        assert b"Starting to serve" in self.process.stdout.readline()
-        return self.port
-
-    def __exit__(self, *_: object) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
-        assert self.process.stdout
-        self.process.stdout.close()
+@contextmanager
+def _tutorials_proxy(cluster: Cluster, bundle: Pod, folder: Path) -> Iterator[str]:
+    """``kubectl proxy --token="$(cat .../token)"``, as the tutorial has it; gives its URL."""
+    (folder / "ca.crt").write_text(bundle.exec("main", "sh", "-c", 'cat "$CURL_CA_BUNDLE"'))
+    token = bundle.exec("main", "sh", "-c", 'cat "$KUBERNETES_TOKEN_FILE"')
+    authority = f"--certificate-authority={folder / 'ca.crt'}"
+    with proxying(cluster, folder, f"--server={cluster.server}", authority, f"--token={token}") as (url, _):
+        yield url
 
 
 @pytest.mark.early
