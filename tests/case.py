@@ -7,8 +7,9 @@ from typing import Any
 
 import yaml
 
+from podfacts.core.carried import Surroundings
 from podfacts.core.options import INJECT
-from podfacts.core.patch import Operation, apply
+from podfacts.core.patch import Operation, apply, pointer
 from podfacts.core.profile import DEFAULT, Profile, parse_profile
 
 FOLDER = Path(__file__).parent / "cases"
@@ -28,7 +29,12 @@ KEYS = {
     "skipped_because",
     "refused",
     "api",
+    "annotations",
+    "dropped",
+    "nodes",
+    "namespace",
 }
+NAMESPACE = "shop"
 
 
 @dataclass(frozen=True)
@@ -46,22 +52,38 @@ class Case:
         return PROFILES.get("default" if name == "true" else name)
 
     @property
+    def around(self) -> Surroundings:
+        """The cluster: the case's nodes, and the namespace with the metadata that the case gives it."""
+        return Surroundings(
+            self.told.get("nodes", {}), {NAMESPACE: {"metadata": self.told.get("namespace", {})}}
+        )
+
+    @property
+    def anywhere(self) -> bool:
+        """Whether the same comes of it in every cluster and in a file."""
+        return not {"nodes", "namespace", "dropped"} & set(self.told)
+
+    @property
     def patch(self) -> list[Operation]:
-        """The whole patch that is expected, the operation that records it among it."""
+        """The whole patch that is expected, the operations on annotations among it."""
         if "patch" not in self.told or self.profile is None:
             return []
         operations: list[Operation] = list(self.told["patch"])
         if not self.told.get("recorded"):
-            operations.append(self._recording(self.profile))
+            operations += self._annotating(self.profile)
         return operations
 
-    def _recording(self, profile: Profile) -> Operation:
+    def _annotating(self, profile: Profile) -> list[Operation]:
         record = {"profile": profile.name, "hash": profile.hash, **self.told.get("record", {})}
         text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
-        if self.pod["metadata"].get("annotations"):
-            path = "/metadata/annotations/podfacts.dev~1injected"
-            return Operation(op="add", path=path, value=text)
-        return Operation(op="add", path="/metadata/annotations", value={"podfacts.dev/injected": text})
+        wanted = {**self.told.get("annotations", {}), "podfacts.dev/injected": text}
+        if not self.pod["metadata"].get("annotations"):
+            return [Operation(op="add", path="/metadata/annotations", value=wanted)]
+        paths = {
+            key: pointer("metadata", "annotations", key) for key in (*wanted, *self.told.get("dropped", ()))
+        }
+        added = [Operation(op="add", path=paths[key], value=value) for key, value in wanted.items()]
+        return [*added, *(Operation(op="remove", path=paths[key]) for key in self.told.get("dropped", ()))]
 
     @property
     def kept(self) -> list[str]:
@@ -97,8 +119,7 @@ def _recorded(case: Case) -> Case:
     """The same case a second time round: the record is there already, and nothing at all is left to do."""
     told = {key: value for key, value in case.told.items() if key not in ("patch", "record")}
     told |= {"kept": case.kept, "skipped": case.skipped}
-    (recording,) = case.patch
-    return Case(f"{case.name}, recorded before", apply(case.pod, [recording]), told)
+    return Case(f"{case.name}, recorded before", apply(case.pod, case.patch), told)
 
 
 WRITTEN: list[Case] = [

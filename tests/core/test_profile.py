@@ -26,7 +26,7 @@ FACTS: list[tuple[dict[str, Any], str]] = [
     ({"name": "x" * 64, "field": "metadata.name"}, "spec.facts[0].name: must be lower case words joined by '-', at most 63 characters: cpu-limit"),
     ({"name": "x"}, "spec.facts[0]: needs exactly one source: one of field, resource, label, annotation"),
     ({"name": "x", "field": "metadata.name", "label": "a"}, "spec.facts[0]: needs exactly one source: one of field, resource, label, annotation"),
-    ({"name": "x", "fieldd": "metadata.name"}, "spec.facts[0].fieldd: is not known here: write name, field, resource, label, annotation, divisor, env, file"),
+    ({"name": "x", "fieldd": "metadata.name"}, "spec.facts[0].fieldd: is not known here: write name, field, resource, label, annotation, nodeLabel,"),
     ({"name": "x", "field": "spec.hostname"}, "spec.facts[0].field: must be one of metadata.annotations, metadata.labels, metadata.name, metadata.namespace, metadata.uid, spec.nodeName, spec.serviceAccountName, status.hostIP, status.hostIPs, status.podIP, status.podIPs, metadata.labels['KEY'] or metadata.annotations['KEY']"),
     ({"name": "x", "field": 'metadata.labels["a"]'}, "spec.facts[0].field: must be one of metadata.annotations"),
     ({"name": "x", "label": "-a"}, "spec.facts[0].label: '-a' is no label or annotation key: write it as example.com/team"),
@@ -49,7 +49,38 @@ FACTS: list[tuple[dict[str, Any], str]] = [
     ({"name": "x", "resource": "limits.cpu", "divisor": "1k"}, "spec.facts[0].divisor: must be one of 1, 1m for cpu"),
     ({"name": "x", "resource": "limits.memory", "divisor": "1m"}, "spec.facts[0].divisor: must be one of 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei for memory"),
     ({"name": "x", "resource": "limits.cpu", "divisor": True}, "spec.facts[0].divisor: must be one of 1, 1m for cpu"),
-    ({"name": "x", "field": "metadata.name", "divisor": "1"}, "spec.facts[0].divisor: goes with resource only"),
+    ({"name": "x", "field": "metadata.name", "divisor": "1"}, "spec.facts[0].divisor: goes with resource, and with nodeField of status.capacity or status.allocatable"),
+    ({"name": "x", "nodeLabel": "-a"}, "spec.facts[0].nodeLabel: '-a' is no label key: write it as topology.kubernetes.io/zone"),
+    ({"name": "x", "nodeLabel": "Example.com/a"}, "spec.facts[0].nodeLabel: 'Example.com/a' is no label key: write it as topology.kubernetes.io/zone"),
+    ({"name": "x", "namespaceLabel": "a/b/c"}, "spec.facts[0].namespaceLabel: 'a/b/c' is no label key: write it as topology.kubernetes.io/zone"),
+    ({"name": "x", "nodeAnnotation": "a b"}, "spec.facts[0].nodeAnnotation: 'a b' is no annotation key: write it as example.com/rack"),
+    ({"name": "x", "namespaceAnnotation": "a'b"}, "spec.facts[0].namespaceAnnotation: \"a'b\" is no annotation key: write it as example.com/rack"),
+    ({"name": "x", "nodeField": "status.phase"}, "spec.facts[0].nodeField: must be status.capacity.RESOURCE, status.allocatable.RESOURCE or status.nodeInfo. with one of architecture, bootID"),
+    ({"name": "x", "nodeField": "status.nodeInfo.swap"}, "spec.facts[0].nodeField: must be status.capacity.RESOURCE"),
+    ({"name": "x", "nodeField": "status.allocatable."}, "spec.facts[0].nodeField: must be status.capacity.RESOURCE"),
+    ({"name": "x", "nodeField": "status.allocatable.a b"}, "spec.facts[0].nodeField: must be status.capacity.RESOURCE"),
+    ({"name": "x", "nodeField": "status.nodeInfo.osImage", "divisor": "1"}, "spec.facts[0].divisor: goes with resource, and with nodeField of status.capacity or status.allocatable"),
+    ({"name": "x", "nodeField": "status.capacity.cpu", "divisor": "1Mi"}, "spec.facts[0].divisor: must be one of 1, 1m for cpu"),
+    ({"name": "x", "nodeField": "status.capacity.memory", "divisor": "1m"}, "spec.facts[0].divisor: must be one of 1, 1k"),
+    ({"name": "x", "nodeLabel": "a", "divisor": "1"}, "spec.facts[0].divisor: goes with resource"),
+    ({"name": "x", "owner": "uid"}, "spec.facts[0].owner: must be kind or name"),
+    ({"name": "x", "owner": "kind", "env": "X"}, "spec.facts[0].env: an owner is found after the pod was created: write required: true"),
+    ({"name": "x", "owner": "kind", "required": True, "env": ""}, "spec.facts[0].required: needs an env name: a container waits for a variable, not for a file"),
+    ({"name": "x", "owner": "kind", "default": "y"}, "spec.facts[0].default: goes with label, annotation, nodeLabel, nodeAnnotation, nodeField, namespaceLabel, namespaceAnnotation only"),
+    ({"name": "x", "image": "tag"}, "spec.facts[0].image: must be digest"),
+    ({"name": "x", "image": "digest", "env": "X"}, "spec.facts[0].env: a digest is known when the container runs already: remove the key, it goes as a file"),
+    ({"name": "x", "image": "digest", "required": True}, "spec.facts[0].required: goes with label, annotation, nodeLabel, nodeAnnotation, nodeField, namespaceLabel, namespaceAnnotation or owner: image is never absent"),
+    ({"name": "x", "value": "a" * 1025}, "spec.facts[0].value: must be at most 1024 bytes, without NUL"),
+    ({"name": "x", "value": "a\0"}, "spec.facts[0].value: must be at most 1024 bytes, without NUL"),
+    ({"name": "x", "value": 7}, "spec.facts[0].value: must be a string"),
+    ({"name": "x", "value": "a", "default": "b"}, "spec.facts[0].default: goes with label,"),
+    ({"name": "x", "field": "metadata.name", "required": True}, "spec.facts[0].required: goes with label,"),
+    ({"name": "x", "label": "a", "required": "yes"}, "spec.facts[0].required: must be true or false"),
+    ({"name": "x", "label": "a", "required": True, "default": "b"}, "spec.facts[0].default: and required exclude each other: keep one of them"),
+    ({"name": "x", "label": "a", "default": "b" * 1025}, "spec.facts[0].default: must be at most 1024 bytes, without NUL"),
+    ({"name": "x", "label": "a", "default": None}, "spec.facts[0].default: must be a string"),
+    ({"name": "x", "nodeLabel": "a", "required": True, "env": ""}, "spec.facts[0].required: needs an env name"),
+    ({"name": "x", "nodeLabel": "a", "namespaceLabel": "b"}, "spec.facts[0]: needs exactly one source"),
 ]  # fmt: skip
 
 
@@ -235,3 +266,47 @@ def test_an_empty_name_keeps_a_fact_off_a_way() -> None:
 @pytest.mark.parametrize("key", ["team", "a.b-c.d/Team", "a" * 253 + "/t", "x" * 63, "1/2"])
 def test_a_key_as_kubernetes_takes_it(key: str) -> None:
     assert parse_profile(profile({"name": "x", "label": key})).facts[0].env == "X"
+
+
+@pytest.mark.parametrize("value", ["", "prod", "a" * 1024, "$(POD_NAME)"])
+def test_a_literal_may_be_anything_short(value: str) -> None:
+    [fact] = parse_profile(profile({"name": "x", "value": value})).facts
+    assert (fact.key, fact.env, fact.file, fact.carried) == (value, "X", "x", True)
+
+
+def test_facts_that_are_told_late_and_required_hold_the_containers() -> None:
+    facts = (
+        {"name": "a", "nodeLabel": "topology.kubernetes.io/zone", "required": True},
+        {"name": "b", "owner": "kind", "required": True, "env": "OWNER_KIND"},
+        {"name": "c", "namespaceLabel": "team", "required": True},
+        {"name": "d", "label": "app", "required": True},
+    )
+    read = parse_profile(profile(*facts))
+    assert read.gate == ("A", "OWNER_KIND")
+    assert [each.name for each in read.carried] == ["a", "b", "c"]
+    with pytest.raises(Refused, match="/run meets /run/podfacts/required, where required facts are held"):
+        parse_profile(profile(*facts, volume={"mountPath": "/run"}))
+    assert parse_profile(profile(GOOD, volume={"mountPath": "/run"})).mount_path == "/run"
+
+
+def test_zone_and_region_come_from_the_labels_that_kubernetes_sets() -> None:
+    zone = {"name": "zone", "nodeLabel": "topology.kubernetes.io/zone"}
+    ways = {
+        "label": parse_profile(profile(zone)),
+        "older": parse_profile(profile(zone), topology_labels=False),
+        "default": parse_profile(profile({**zone, "default": "none"})),
+    }
+    assert {key: bool(each.carried) for key, each in ways.items()} == {
+        "label": False,
+        "older": True,
+        "default": True,
+    }
+    assert ways["label"].topology == ("topology.kubernetes.io/zone",)
+    assert ways["label"].hash == ways["older"].hash != ways["default"].hash
+
+
+def test_the_remedy() -> None:
+    assert parse_profile(profile(GOOD, remediate="evict")).remediate == "evict"
+    assert parse_profile(profile(GOOD, remediate="none")).hash == parse_profile(profile(GOOD)).hash
+    with pytest.raises(Refused, match="spec.remediate: must be none or evict"):
+        parse_profile(profile(GOOD, remediate="delete"))

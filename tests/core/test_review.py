@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from podfacts.core.carried import Surroundings
 from podfacts.core.injection import inject
-from podfacts.core.review import Answer, review
+from podfacts.core.review import Answer, World, review
 from tests.case import PROFILES
 from tests.malformed import MALFORMED
 
+WORLD = World(PROFILES)
 UID = "705ab4f5-6393-11e8-b7cc-42010a800002"
 
 
@@ -42,7 +44,7 @@ def request(**changes: Any) -> dict[str, Any]:
 
 
 def answered(sent: Any) -> tuple[Answer, dict[str, Any]]:
-    answer = review(orjson.dumps(sent), PROFILES)
+    answer = review(orjson.dumps(sent), WORLD)
     assert answer.status == 200, answer
     told = orjson.loads(answer.body)
     assert (told["kind"], told["apiVersion"]) == ("AdmissionReview", "admission.k8s.io/v1")
@@ -73,7 +75,7 @@ def test_a_dry_run_gets_the_same_answer() -> None:
 
 def test_the_same_review_again_gets_the_same_bytes() -> None:
     body = orjson.dumps(request())
-    assert review(body, PROFILES) == review(body, PROFILES)
+    assert review(body, WORLD) == review(body, WORLD)
 
 
 def pod_with(**metadata: Any) -> dict[str, Any]:
@@ -107,11 +109,6 @@ def test_the_users_mistake_is_denied_with_what_to_write() -> None:
     [
         ({"kind": {"group": "apps", "version": "v1", "kind": "Deployment"}}, "unknown_kind", True),
         ({"kind": None}, "unknown_kind", True),
-        (
-            {"kind": {"group": "", "version": "v1", "kind": "Binding"}, "subResource": "binding"},
-            "unknown_kind",
-            True,
-        ),
         ({"subResource": "ephemeralcontainers", "operation": "UPDATE"}, "unknown_subresource", True),
         ({"subResource": "resize"}, "unknown_subresource", True),
         ({"operation": "UPDATE"}, "not_create", False),
@@ -130,7 +127,7 @@ def test_what_is_not_ours_is_let_through(changes: dict[str, Any], reason: str, w
 
 def test_a_bug_of_ours_costs_the_pod_its_facts_and_not_its_life() -> None:
     # A profile that is none makes the core fail as a bug would.
-    answer = review(orjson.dumps(request()), {"default": object()})  # type: ignore[dict-item]
+    answer = review(orjson.dumps(request()), World({"default": object()}))  # type: ignore[dict-item]
     response = orjson.loads(answer.body)["response"]
     assert (response["uid"], response["allowed"], "patch" in response) == (UID, True, False)
     assert response["warnings"] == [
@@ -159,7 +156,7 @@ def test_warnings_are_clean_short_and_few() -> None:
 
 @pytest.mark.parametrize(("name", "body", "reason"), MALFORMED, ids=[each[0] for each in MALFORMED])
 def test_malformed(name: str, body: bytes, reason: str) -> None:  # noqa: ARG001 - the id
-    answer = review(body, PROFILES)
+    answer = review(body, WORLD)
     assert (answer.status, answer.outcome, answer.reason) == (400, "bad_request", reason)
     assert answer.body.decode().isprintable()
 
@@ -167,7 +164,7 @@ def test_malformed(name: str, body: bytes, reason: str) -> None:  # noqa: ARG001
 @settings(max_examples=500, deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_get_an_answer(body: bytes) -> None:
-    assert review(body, PROFILES).status == 400
+    assert review(body, WORLD).status == 400
 
 
 anything = st.recursive(
@@ -197,3 +194,82 @@ anything = st.recursive(
 def test_any_tree_as_a_pod_is_a_verdict_and_never_a_bug(pod: dict[str, Any]) -> None:
     answer, _ = answered(request(object=pod))
     assert answer.outcome in ("injected", "unchanged", "denied", "skipped"), answer.detail
+
+
+NODE = {"metadata": {"labels": {}, "annotations": {"Example.com/Rack": "r7"}}, "status": {}}
+CLUSTER = World(
+    PROFILES,
+    PROFILES["node"].carried,
+    Surroundings({"n1": NODE}, {"shop": {"metadata": {}}}),
+    admit_unknown=True,
+)
+
+
+def bound(**changes: Any) -> tuple[Answer, dict[str, Any]]:
+    sent = request(
+        kind={"group": "", "version": "v1", "kind": "Binding"},
+        resource={"group": "", "version": "v1", "resource": "pods"},
+        subResource="binding",
+        name="web-5d4f-x",
+        object={"metadata": {"name": "web-5d4f-x"}, "target": {"kind": "Node", "name": "n1"}},
+    )
+    sent["request"] |= changes
+    answer = review(orjson.dumps(sent), CLUSTER)
+    response: dict[str, Any] = orjson.loads(answer.body)["response"]
+    assert response["allowed"] is True, "or the pod would stay unbound"
+    return answer, response
+
+
+def test_a_binding_is_stamped_with_the_facts_of_its_node() -> None:
+    answer, response = bound()
+    assert (answer.outcome, answer.reason, answer.injected) == ("stamped", "ok", 4)
+    [operation] = orjson.loads(base64.b64decode(response["patch"]))
+    assert (operation["op"], operation["path"]) == ("add", "/metadata/annotations")
+    assert operation["value"]["facts.podfacts.dev/rack"] == "r7"
+
+
+def test_the_older_bindings_are_stamped_alike() -> None:
+    older = {"group": "", "version": "v1", "resource": "bindings"}
+    assert bound(resource=older, subResource="")[1] == bound()[1]
+
+
+def test_only_annotations_of_ours_are_touched_on_a_binding() -> None:
+    metadata = {
+        "name": "web",
+        "annotations": {"facts.podfacts.dev/zone": "forged", "facts.podfacts.dev/rack": "r7", "a": "b"},
+    }
+    _, response = bound(object={"metadata": metadata, "target": {"kind": "Node", "name": "n1"}})
+    operations = orjson.loads(base64.b64decode(response["patch"]))
+    added = {each["path"] for each in operations if each["op"] == "add"}
+    assert added == {
+        f"/metadata/annotations/facts.podfacts.dev~1{name}"
+        for name in ("instance-type", "node-memory", "kernel")
+    }
+    removed = [each["path"] for each in operations if each["op"] == "remove"]
+    assert removed == ["/metadata/annotations/facts.podfacts.dev~1zone"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"object": {"metadata": {}, "target": {"kind": "Node", "name": "gone"}}}, "unknown_node"),
+        ({"object": {"metadata": {"annotations": 7}, "target": {"name": "n1"}}}, "bad_binding"),
+        ({"object": {"metadata": {}, "target": []}}, "bad_binding"),
+        ({"object": None}, "no_object"),
+        ({"operation": "UPDATE"}, "no_object"),
+    ],
+)
+def test_a_binding_is_never_refused(changes: dict[str, Any], reason: str) -> None:
+    answer, response = bound(**changes)
+    assert "patch" not in response
+    assert answer.reason == reason
+
+
+def test_a_missing_profile_is_let_through_where_the_admin_chose_so() -> None:
+    sent = request(object=pod_with(labels={"podfacts.dev/inject": "nobody"}))
+    told = orjson.loads(review(orjson.dumps(sent), CLUSTER).body)["response"]
+    assert told["allowed"] is True
+    [warning] = told["warnings"]
+    assert warning.startswith("podfacts: metadata.labels[podfacts.dev/inject]: there is no profile 'nobody'")
+    refused = orjson.loads(review(orjson.dumps(sent), WORLD).body)["response"]
+    assert refused["allowed"] is False

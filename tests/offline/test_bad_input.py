@@ -90,14 +90,14 @@ TEXTS = {
     "the label without a value": (
         POD.replace(' "true"', "") + "spec: {containers: []}\n",
         [
-            "<stdin>:5: metadata.labels[podfacts.dev/inject]: there is no profile '': "
+            "<stdin>:5: metadata.labels[podfacts.dev/inject]: there is no profile '' in force: "
             'write "true", "false" or one of default'
         ],
     ),
     "an unknown profile": (
         POD.replace('"true"', "none") + "spec: {containers: []}\n",
         [
-            "<stdin>:5: metadata.labels[podfacts.dev/inject]: there is no profile 'none': "
+            "<stdin>:5: metadata.labels[podfacts.dev/inject]: there is no profile 'none' in force: "
             'write "true", "false" or one of default'
         ],
     ),

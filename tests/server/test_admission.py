@@ -9,7 +9,7 @@ import pytest
 
 from podfacts.admission.server import admission
 from podfacts.core.injection import inject
-from podfacts.core.review import Answer, review
+from podfacts.core.review import Answer, World, review
 from podfacts.serving.connection import Reply, Request
 from tests.case import PROFILES
 from tests.malformed import MALFORMED
@@ -44,7 +44,7 @@ class Recorded:
         self.seconds: list[float] = []
         self.rejected: list[str] = []
         self.answer = admission(
-            lambda body: review(body, PROFILES),
+            lambda body: review(body, World(PROFILES)),
             self._record,
             lambda reason, _cause: self.rejected.append(reason),
         )

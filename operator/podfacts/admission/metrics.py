@@ -5,11 +5,14 @@ are looked up once, because that costs more than the counting.
 """
 
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 import podfacts
+from podfacts.admission.following import Followed
 from podfacts.core.review import Answer
 
 # A review takes well under a millisecond; the webhook's timeout is 3 s.
@@ -60,6 +63,18 @@ class Metrics:
             "Looks at the certificate folder that found nothing to serve; the last good one stays.",
             registry=registry,
         )
+        self._silent = Gauge(
+            "podfacts_followed_silent_seconds",
+            "Seconds since the API server last said anything about a resource that is followed.",
+            ["resource"],
+            registry=registry,
+        )
+        self._known = Gauge(
+            "podfacts_followed_objects",
+            "Objects known of a resource that is followed.",
+            ["resource"],
+            registry=registry,
+        )
         self._open = Gauge(
             "podfacts_open_connections", "Open connections to the admission port.", registry=registry
         )
@@ -77,6 +92,12 @@ class Metrics:
         ProcessCollector(registry=registry)
         self._outcomes: dict[tuple[str, str], Counter] = {}
         self._cuts = {reason: self._cut.labels(reason) for reason in CUTS}
+
+    def follows(self, followed: Iterable[Followed]) -> None:
+        """Where to look for how current the picture of the cluster is."""
+        for each in followed:
+            self._silent.labels(each.name).set_function(partial(_silence, each))
+            self._known.labels(each.name).set_function(partial(_size, each))
 
     def connections(self, opened: Callable[[], int], in_flight: Callable[[], int]) -> None:
         """Where to look when somebody asks."""
@@ -114,3 +135,11 @@ class Metrics:
         if key not in self._outcomes:
             self._outcomes[key] = self._requests.labels(*key)
         return self._outcomes[key]
+
+
+def _silence(followed: Followed) -> float:
+    return time.monotonic() - followed.alive
+
+
+def _size(followed: Followed) -> float:
+    return len(followed.objects)

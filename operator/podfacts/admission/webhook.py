@@ -1,6 +1,7 @@
 """The admission server as a process: certificate, listener, probes, and an orderly end.
 
-It holds no client and no token: it asks the API server nothing, so it answers while the API server cannot.
+It lists and watches profiles, nodes and namespaces, and asks nothing else: so it answers while the API server cannot.
+Without a token, as outside of a cluster, it knows the built-in profile and those from files.
 
 The end, because a pod's address leaves the Service's endpoints only some seconds after SIGTERM, and a connection kept
 alive does not notice at all: unready at once; for the time of ``drain`` everything is answered as before, but each reply
@@ -14,12 +15,15 @@ import resource
 import signal
 from asyncio import sslproto
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import podfacts
+from podfacts.admission.apiserver import connect
+from podfacts.admission.following import Picture
 from podfacts.admission.journal import Journal
 from podfacts.admission.metrics import Metrics
 from podfacts.admission.server import admission
@@ -53,6 +57,8 @@ class Settings:
     look: timedelta = timedelta(seconds=1)  # From one look at the certificates to the next.
     limits: Limits = field(default_factory=Limits)
     profiles: Mapping[str, Profile] = field(default_factory=lambda: {DEFAULT.name: DEFAULT})
+    service_account: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+    missing_profile: Literal["deny", "admit"] = "deny"
 
 
 def serve(settings: Settings) -> int:
@@ -83,10 +89,12 @@ async def _run(settings: Settings, metrics: Metrics, journal: Journal) -> int:
         loaded=journal.certificate_loaded,
         failed=journal.certificate_failed,
     )
+    picture = Picture(settings.profiles, admit_unknown=settings.missing_profile == "admit")
+    metrics.follows(picture.followed)
     bound = bind(settings.host, settings.port)
     listener = Listener(
         bound,
-        admission(partial(review, profiles=settings.profiles), journal.reviewed, journal.rejected),
+        admission(lambda body: review(body, picture.world), journal.reviewed, journal.rejected),
         limits=_affordable(settings.limits),
         context=source.context,
         cut=journal.cut,
@@ -97,20 +105,24 @@ async def _run(settings: Settings, metrics: Metrics, journal: Journal) -> int:
     watching = asyncio.create_task(source.watch(settings.look.total_seconds()))
 
     def live() -> str | None:
-        return "the certificate is no longer watched" if watching.done() else None
+        return "the certificate is no longer watched" if watching.done() else picture.broken()
 
     def ready() -> str | None:
         if signals.stop.is_set():
             return "draining"
-        return source.unusable() or (None if listener.accepting else "not listening")
+        return source.unusable() or picture.lacks() or (None if listener.accepting else "not listening")
 
-    async with probes(
-        settings.probe_port, live=live, ready=ready, registry=metrics.registry, host=settings.host
-    ) as probe_port:
-        journal.log.info("probing", port=probe_port)
-        while source.served is None and not signals.stop.is_set():
+    async with AsyncExitStack() as stack:
+        api = await stack.enter_async_context(connect(settings.service_account))
+        probe_port = await stack.enter_async_context(
+            probes(settings.probe_port, live=live, ready=ready, registry=metrics.registry, host=settings.host)
+        )
+        journal.log.info("probing", port=probe_port, follows_cluster=api is not None)
+        if api is not None:
+            picture.start(api, stack)
+        while (source.served is None or picture.lacks()) and not signals.stop.is_set():
             await _within(settings.look / 4, signals.stop)
-        if source.served is not None:
+        if source.served is not None and not picture.lacks():
             gc.collect()
             gc.freeze()  # What lives for ever need not be walked through while somebody waits.
             listener.start()

@@ -5,7 +5,7 @@ is no watch: reading two small objects every few seconds is what those rights al
 whatever was missed.
 
 Both writes carry the resourceVersion that was read: whoever was quicker is read again in the next round. The patch
-tests the webhook's name at its place before it sets that one caBundle, so that nothing else in the configuration
+tests each webhook's name at its place before it sets its caBundle, so that nothing else in the configuration
 can be touched, whatever its other webhooks are and in whatever order an admin has put them.
 """
 
@@ -13,7 +13,7 @@ import asyncio
 import random
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -35,11 +35,11 @@ Outcome = Literal["unchanged", "written"]
 
 @dataclass(frozen=True)
 class Place:
-    """Where the CA is kept, and the one webhook that is to trust it."""
+    """Where the CA is kept, and the webhooks that are to trust it."""
 
     secret: Resource
     configuration: Resource
-    webhook: str
+    webhooks: tuple[str, ...]
 
 
 class Authority:
@@ -106,12 +106,12 @@ class Authority:
         """Read, decide, write the Secret, then the bundle. Raises Failed; what was written until then stays."""
         secret = await self._api.get(self._place.secret)
         configuration = await self._configuration()
-        index = _index(configuration, self._place.webhook) if configuration else None
+        found = _places(configuration, self._place.webhooks) if configuration else {}
         step = decide(
             Observed(
                 data={key: b64decode(value) for key, value in (secret.get("data") or {}).items()},
                 rotate=ROTATE in (secret["metadata"].get("annotations") or {}),
-                bundle=_bundle(configuration, index) if configuration and index is not None else None,
+                bundle=_bundle(configuration, found) if configuration and found else None,
                 now=datetime.now(UTC),
                 uptime=time.monotonic(),
             ),
@@ -125,8 +125,8 @@ class Authority:
         self._memory = step.memory
         self._metrics.trusts(step.held)
         self._report(step, "secret")
-        if step.bundle is not None and configuration and index is not None:
-            operations = _operations(configuration, index, self._place.webhook, step.bundle)
+        if step.bundle is not None and configuration:
+            operations = _operations(configuration, found, step.bundle)
             await self._api.patch(self._place.configuration, operations)
             self._report(step, "bundle")
         return "written" if step.reasons else "unchanged"
@@ -140,10 +140,9 @@ class Authority:
                 raise
             self._away(f"{error.resource} is away: its caBundle is not kept; {SHIPPED}")
             return None
-        if _index(configuration, self._place.webhook) is None:
-            self._away(
-                f"{self._place.configuration} has no webhook {self._place.webhook}: no caBundle is kept"
-            )
+        if not _places(configuration, self._place.webhooks):
+            names = " nor ".join(self._place.webhooks)
+            self._away(f"{self._place.configuration} has no webhook {names}: no caBundle is kept")
         else:
             self._said = ""
             self._metrics.configured.set(1)
@@ -172,13 +171,16 @@ def pause(poll: float, failures: int) -> float:
     return min(max(SLOWEST, poll), poll * float(1 << min(max(failures - 1, 0), 10)))
 
 
-def _index(configuration: Tree, name: str) -> int | None:
-    webhooks = configuration.get("webhooks") or []
-    return next((index for index, webhook in enumerate(webhooks) if webhook["name"] == name), None)
+def _places(configuration: Tree, names: tuple[str, ...]) -> dict[int, str]:
+    """Return where our webhooks stand, with their names."""
+    webhooks = enumerate(configuration.get("webhooks") or [])
+    return {index: webhook["name"] for index, webhook in webhooks if webhook["name"] in names}
 
 
-def _bundle(configuration: Tree, index: int) -> bytes:
-    return b64decode(configuration["webhooks"][index]["clientConfig"].get("caBundle") or "")
+def _bundle(configuration: Tree, places: Iterable[int]) -> bytes:
+    """Return what our webhooks trust; nothing when they do not trust the same, so that it is written anew."""
+    found = {configuration["webhooks"][index]["clientConfig"].get("caBundle") or "" for index in places}
+    return b64decode(found.pop()) if len(found) == 1 else b""
 
 
 def _with(secret: Tree, step: Step) -> Tree:
@@ -189,15 +191,14 @@ def _with(secret: Tree, step: Step) -> Tree:
     return {**secret, "metadata": {**secret["metadata"], "annotations": annotations}, "data": data}
 
 
-def _operations(configuration: Tree, index: int, webhook: str, bundle: bytes) -> list[Tree]:
-    """Return the patch: nothing happens unless the object and the webhook at that place are those that were read."""
+def _operations(configuration: Tree, places: Mapping[int, str], bundle: bytes) -> list[Tree]:
+    """Return the patch: nothing happens unless the object and the webhooks at those places are those that were read."""
     version = configuration["metadata"]["resourceVersion"]
-    return [
-        {"op": "test", "path": "/metadata/resourceVersion", "value": version},
-        {"op": "test", "path": f"/webhooks/{index}/name", "value": webhook},
-        {
-            "op": "add",  # Adds or replaces.
-            "path": f"/webhooks/{index}/clientConfig/caBundle",
-            "value": b64encode(bundle).decode(),
-        },
-    ]
+    operations = [{"op": "test", "path": "/metadata/resourceVersion", "value": version}]
+    for index, name in places.items():
+        path, value = f"/webhooks/{index}/clientConfig/caBundle", b64encode(bundle).decode()
+        operations += [
+            {"op": "test", "path": f"/webhooks/{index}/name", "value": name},
+            {"op": "add", "path": path, "value": value},  # Adds or replaces.
+        ]
+    return operations

@@ -18,6 +18,10 @@ LONGEST = 131_071
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
+# What stands there is ours, and always fits (facts.py).
+CARRIED = "metadata.annotations['facts.podfacts.dev/"
+
+
 class EnvPlan(NamedTuple):
     """What to do to one container's env: how many facts that adds, and what was kept as the author wrote it."""
 
@@ -86,7 +90,7 @@ def unfit(pod: Tree, facts: Sequence[EnvVar]) -> dict[str, str]:
     found = {}
     for each in facts:
         path = each["valueFrom"].get("fieldRef", {}).get("fieldPath", "")
-        if not path.endswith("']"):
+        if not path.endswith("']") or path.startswith(CARRIED):
             continue
         kind, _, key = path.removesuffix("']").removeprefix("metadata.").partition("['")
         value = str(mapping(metadata, kind, ("metadata",)).get(key, ""))

@@ -12,12 +12,16 @@ from typing import Literal
 
 from podfacts.core.ambassador import NAME, sidecar
 from podfacts.core.apiaccess import NONE, Access, bundle
+from podfacts.core.carried import NODE_FACTS, Surroundings, at_create
 from podfacts.core.env import EnvPlan, env_plan, unfit
+from podfacts.core.facts import FACTS, NODE_KINDS
+from podfacts.core.gate import gate
 from podfacts.core.mounts import mounted
 from podfacts.core.options import INJECTED, Options, options
 from podfacts.core.patch import Operation, pointer
 from podfacts.core.pod import Container, Tree, containers, mapping, texts
 from podfacts.core.profile import Profile
+from podfacts.core.refusal import Refused
 from podfacts.core.volume import VolumePlan, volume_plan
 
 # Keys and values of all annotations together: TotalAnnotationSizeLimitB in apimachinery's validation.
@@ -44,16 +48,20 @@ class Injection:
     warnings: tuple[str, ...] = ()
 
 
-def inject(pod: Tree, profiles: Mapping[str, Profile]) -> Injection:
+def inject(
+    pod: Tree, profiles: Mapping[str, Profile], around: Surroundings | None = None, namespace: str = ""
+) -> Injection:
     """What gives ``pod`` the facts it asks for.
 
-    ``profiles`` by name, ``default`` among them. Raises ``Refused`` when the pod's own label or annotation asks for
-    the impossible, or when what was read is no pod.
+    ``profiles`` by name, ``default`` among them. ``around`` is the cluster that the pod is created in, in
+    ``namespace``; ``None`` when there is none, as in a file. Raises ``Refused`` when the pod's own label or annotation
+    asks for the impossible, when it lacks what its profile requires, or when what was read is no pod.
     """
     asked = options(pod, profiles)
     if isinstance(asked, str):
         return Injection("skipped", asked)
     profile = asked.profile
+    values = at_create(pod, profile, namespace, around)
     chosen, skipped = _choose(pod, asked)
     unsuited = unfit(pod, profile.env)
     facts = [each for each in profile.env if each["name"] not in unsuited] if unsuited else profile.env
@@ -77,7 +85,12 @@ def inject(pod: Tree, profiles: Mapping[str, Profile]) -> Injection:
     for container in chosen:
         files += profile.container_files(container.name)
     volume = volume_plan(pod, chosen, files, asked.mount_path)
-    patch += mounted(pod, (*volume.mounts, *access.mounts), (*volume.volumes, *access.volumes))
+    held = gate(pod, chosen, profile.gate, asked.mount_path)
+    patch += mounted(
+        pod,
+        (*volume.mounts, *held.mounts, *access.mounts),
+        (*volume.volumes, *held.volumes, *access.volumes),
+    )
     patch += volume.grown
     kept += volume.kept
     kept += access.kept
@@ -87,13 +100,12 @@ def inject(pod: Tree, profiles: Mapping[str, Profile]) -> Injection:
         for container, env in zip(chosen, plans, strict=True):
             warnings += _unlimited(pod, container, profile, env, volume)
 
+    if profile.carried:
+        warnings += _unknown(profile, namespace, around)
     patch += after
-    record = _record(profile, asked.access, kept, skipped)
-    written = _write_record(pod, record)
-    if isinstance(written, str):
-        warnings.append(written)
-    else:
-        patch += written
+    if around is None:
+        _refuse_forged(pod, values)
+    patch += _annotated(pod, values, _record(profile, asked.access, kept, skipped), warnings)
     return Injection(
         "injected" if patch else "unchanged",
         "ok",
@@ -189,15 +201,62 @@ def _record(profile: Profile, access: str, kept: list[str], skipped: list[str]) 
     return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
 
 
-def _write_record(pod: Tree, record: str) -> list[Operation] | str:
-    """The operation that writes it; none if it stands there; a warning instead if there is no room for it."""
-    metadata = mapping(pod, "metadata")
-    annotations = texts(metadata, "annotations", ("metadata",))
-    if annotations.get(INJECTED) == record:
-        return []
-    size = sum(len(k.encode()) + len(v.encode()) for k, v in annotations.items() if k != INJECTED)
+def _annotated(pod: Tree, values: Mapping[str, str], record: str, warnings: list[str]) -> list[Operation]:
+    """The operations that write carried facts and the record, and take away what only Podfacts may write.
+
+    Nothing for what stands there. A record that finds no room is left out, with a warning; a fact that finds none is no
+    small thing: raises ``Refused``.
+    """
+    annotations = texts(mapping(pod, "metadata"), "annotations", ("metadata",))
+    forged = [key for key in annotations if key.startswith(FACTS) and key not in values]
+    size = sum(
+        len(k.encode()) + len(v.encode())
+        for k, v in {**annotations, **values}.items()
+        if k != INJECTED and k not in forged
+    )
+    if values and size > ANNOTATIONS_LIMIT:
+        raise Refused(
+            ("metadata", "annotations"), "hold 256 KiB at most, the pod's facts among them: shorten them"
+        )
+    wanted = {**values, INJECTED: record}
     if size + len(INJECTED) + len(record.encode()) > ANNOTATIONS_LIMIT:
-        return f"no room for the annotation {INJECTED}: annotations may hold 256 KiB together"
+        warnings.append(f"no room for the annotation {INJECTED}: annotations may hold 256 KiB together")
+        del wanted[INJECTED]
+    missing = {key: value for key, value in wanted.items() if annotations.get(key) != value}
     if not annotations:
-        return [Operation(op="add", path=pointer("metadata", "annotations"), value={INJECTED: record})]
-    return [Operation(op="add", path=pointer("metadata", "annotations", INJECTED), value=record)]
+        return (
+            [Operation(op="add", path=pointer("metadata", "annotations"), value=missing)] if missing else []
+        )
+    return [
+        *(
+            Operation(op="add", path=pointer("metadata", "annotations", key), value=value)
+            for key, value in missing.items()
+        ),
+        *(Operation(op="remove", path=pointer("metadata", "annotations", key)) for key in forged),
+    ]
+
+
+def _refuse_forged(pod: Tree, values: Mapping[str, str]) -> None:
+    """In a file it can be taken away by who wrote it; from a pod that is being created, we take it."""
+    for key in texts(mapping(pod, "metadata"), "annotations", ("metadata",)):
+        if key.startswith(FACTS) and key not in values:
+            raise Refused(
+                ("metadata", "annotations", key), "is written by Podfacts when the pod is created: remove it"
+            )
+
+
+def _unknown(profile: Profile, namespace: str, around: Surroundings | None) -> list[str]:
+    """What the pod's author should know of facts that have no value yet."""
+    late = [each.name for each in profile.carried if each.kind in NODE_KINDS and not each.required]
+    if around is None:
+        return [f"{', '.join(late)}: told by the cluster when the pod is bound to a node"] if late else []
+    there = around.namespaces.get(namespace)
+    if there is None:
+        return [f"namespace {namespace} is too new to be known here: its facts follow after the start"]
+    labels = mapping(mapping(there, "metadata"), "labels")
+    if late and labels.get(NODE_FACTS) != "enabled":
+        return [
+            f"{', '.join(late)}: empty when the containers start, unless the namespace has the label "
+            f"{NODE_FACTS}=enabled"
+        ]
+    return []

@@ -12,11 +12,18 @@ from podfacts.core.pod import Container, Tree, mapping, objects, text
 
 
 class Mount(NamedTuple):
-    """A read-only mount of a volume, for one container."""
+    """A read-only mount of a volume, for one container; of a part of it where there is an ``expression``."""
 
     container: Container
     volume: str
     path: str
+    expression: str = ""
+
+    @property
+    def tree(self) -> dict[str, Any]:
+        """As it is written into the container."""
+        part = {"subPathExpr": self.expression} if self.expression else {}
+        return {"name": self.volume, "mountPath": self.path, "readOnly": True, **part}
 
 
 def taken(container: Container, mount_path: str, volume: str) -> str | None:
@@ -49,8 +56,7 @@ def mounted(pod: Tree, mounts: Sequence[Mount], volumes: Sequence[Tree]) -> list
         by_container.setdefault(each.container.path, []).append(each)
     for path, wanted in by_container.items():
         there = bool(wanted[0].container.spec.get("volumeMounts"))
-        trees = [{"name": each.volume, "mountPath": each.path, "readOnly": True} for each in wanted]
-        patch += _appended((*path, "volumeMounts"), trees, there=there)
+        patch += _appended((*path, "volumeMounts"), [each.tree for each in wanted], there=there)
     there = bool(objects(mapping(pod, "spec"), "volumes", ("spec",)))
     return patch + _appended(("spec", "volumes"), volumes, there=there)
 

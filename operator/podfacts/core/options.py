@@ -38,6 +38,11 @@ KNOWN = frozenset({CONTAINERS, SKIP_CONTAINERS, MOUNT_PATH, OVERWRITE, API_ACCES
 # Set by the kubelet on the API's copy of a static pod: a change here never reaches the real one.
 MIRROR = "kubernetes.io/config.mirror"
 
+
+class NoProfile(Refused):
+    """The pod names a profile that is not in force."""
+
+
 # How the pod reaches the API server: not by us, with a token of its own, or through the sidecar.
 Access = Literal["", "bundle", "ambassador"]
 
@@ -72,9 +77,9 @@ def options(pod: Tree, profiles: Mapping[str, Profile]) -> Options | str:
     profile = profiles.get("default" if asked == "true" else asked)
     if profile is None:
         known = ", ".join(sorted(profiles))
-        raise Refused(
+        raise NoProfile(
             ("metadata", "labels", INJECT),
-            f'there is no profile {asked!r}: write "true", "false" or one of {known}',
+            f'there is no profile {asked!r} in force: write "true", "false" or one of {known}',
         )
     mount_path = annotations.get(MOUNT_PATH, profile.mount_path)
     # The profile's own was checked when it was read.

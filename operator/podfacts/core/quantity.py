@@ -5,7 +5,7 @@ The API server would refuse every pod that gets them otherwise, one by one, and 
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from podfacts.core.refusal import Refused
@@ -16,13 +16,12 @@ QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|M|G|Ki|Mi|Gi)?")
 SUFFIXES = {
     "": Decimal(1),
     "m": Decimal("0.001"),
-    "k": Decimal(10**3),
-    "M": Decimal(10**6),
-    "G": Decimal(10**9),
-    "Ki": Decimal(2**10),
-    "Mi": Decimal(2**20),
-    "Gi": Decimal(2**30),
+    **{suffix: Decimal(1000) ** power for power, suffix in enumerate("kMGTPE", 1)},
+    **{f"{suffix}i": Decimal(1024) ** power for power, suffix in enumerate("KMGTPE", 1)},
 }
+# As the API server writes them: it also knows n and u, and exponents.
+SERVED = re.compile(r"([0-9]+(?:\.[0-9]+)?)(?:[eE]([+-]?[0-9]{1,2})|([numkMGTPE]|[KMGTPE]i)?)")
+FINER = {"n": Decimal("1e-9"), "u": Decimal("1e-6")}
 KINDS = ("cpu", "memory")
 
 
@@ -45,3 +44,16 @@ def parse_resources(tree: Any, path: Place) -> Mapping[str, Mapping[str, str]]:
         if amounts["requests", kind] > amounts["limits", kind]:
             raise Refused((*path, "requests", kind), f"must not be above limits.{kind}")
     return found
+
+
+def divided(quantity: str, divisor: str) -> str | None:
+    """The quantity in whole divisors, rounded up as the Downward API does; ``None`` when it is no quantity.
+
+    The rule is ``resource.ConvertResourceCPUToString`` and its siblings in ``pkg/api/v1/resource/helpers.go``.
+    """
+    match = SERVED.fullmatch(quantity)
+    if not match:
+        return None
+    scale = Decimal(10) ** int(match[2]) if match[2] else {**SUFFIXES, **FINER}[match[3] or ""]
+    suffix = divisor.removeprefix("1")
+    return str(int((Decimal(match[1]) * scale / SUFFIXES[suffix]).to_integral_value(ROUND_CEILING)))

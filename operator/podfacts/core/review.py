@@ -7,26 +7,44 @@ are those of ``k8s.io/apiserver/pkg/admission/plugin/webhook/request/admissionre
 
 import base64
 import traceback
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import orjson
 
+from podfacts.core.carried import Surroundings, stamp
+from podfacts.core.facts import Fact
 from podfacts.core.injection import Injection, inject
+from podfacts.core.options import NoProfile
+from podfacts.core.patch import Operation, pointer
 from podfacts.core.profile import Profile
 from podfacts.core.refusal import Refused
 
 API_VERSION = "admission.k8s.io/v1"
 KIND = "AdmissionReview"
 POD = {"group": "", "version": "v1", "kind": "Pod"}
+BINDING = {"group": "", "version": "v1", "kind": "Binding"}
 
 # Kubernetes cuts warnings to 256 characters once all of them pass 4096 (apiserver/pkg/endpoints/filters/warning.go).
 WARNING_LENGTH = 256
 WARNINGS = 16
 MESSAGE_LENGTH = 1024
 
-Outcome = Literal["injected", "unchanged", "skipped", "denied", "bad_request", "error"]
+Outcome = Literal["injected", "stamped", "unchanged", "skipped", "denied", "bad_request", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a review goes by: the profiles in force, the node facts of all of them, and what is known of the cluster.
+
+    ``admit_unknown`` lets a pod through, without facts, that names a profile that is not in force.
+    """
+
+    profiles: Mapping[str, Profile]
+    node_facts: tuple[Fact, ...] = ()
+    around: Surroundings = field(default_factory=lambda: Surroundings({}, {}))
+    admit_unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +67,7 @@ class Answer:
     detail: str = ""
 
 
-def review(body: bytes, profiles: Mapping[str, Profile]) -> Answer:
+def review(body: bytes, world: World) -> Answer:
     """The answer to the request ``body``. Never raises."""
     try:
         sent = orjson.loads(body)
@@ -65,7 +83,7 @@ def review(body: bytes, profiles: Mapping[str, Profile]) -> Answer:
         return _bad("no_uid", "the request has no uid")
     named = {"uid": uid, "namespace": _said(request, "namespace"), "name": _name(request)}
     try:
-        return _answer(request, profiles, named)
+        return _answer(request, world, named)
     except Refused as refused:
         message = _clean(f"podfacts: {refused}", MESSAGE_LENGTH)
         status = {"code": 422, "reason": "Invalid", "message": message}
@@ -77,8 +95,11 @@ def review(body: bytes, profiles: Mapping[str, Profile]) -> Answer:
         )
 
 
-def _answer(request: Mapping[str, Any], profiles: Mapping[str, Profile], named: dict[str, str]) -> Answer:
-    """Only a pod that is being created is ours; anything else is let through as it is."""
+def _answer(request: Mapping[str, Any], world: World, named: dict[str, str]) -> Answer:
+    """A pod that is being created is ours, and one that is bound to a node; anything else is let through as it is."""
+    # Of pods/binding, and of the older bindings alike.
+    if request.get("kind") == BINDING:
+        return _bound(request, world, named)
     if request.get("kind") != POD:
         return _let_through(
             named, "unknown_kind", "podfacts injects pods only: check the rules of its webhook"
@@ -92,28 +113,64 @@ def _answer(request: Mapping[str, Any], profiles: Mapping[str, Profile], named: 
     pod = request.get("object")
     if not isinstance(pod, dict):
         return _let_through(named, "no_object", "podfacts found no pod in the request")
-    done = inject(pod, profiles)
+    try:
+        done = inject(pod, world.profiles, world.around, named["namespace"])
+    except NoProfile as missing:
+        if not world.admit_unknown:
+            raise
+        return _let_through(named, "no_profile", f"podfacts: {missing}: it runs without its facts")
     if done.outcome == "skipped":
         return _reply(named, {"allowed": True}, "skipped", "not_asked", detail=done.reason)
     return _injected(named, done)
 
 
+def _bound(request: Mapping[str, Any], world: World, named: dict[str, str]) -> Answer:
+    """The facts of the node, as annotations of the Binding: the API server merges them as it sets nodeName.
+
+    Nothing is refused here, or the pod would stay unbound, and nobody is asked.
+    """
+    binding = request.get("object")
+    if not isinstance(binding, dict) or request.get("operation") != "CREATE":
+        return _let_through(named, "no_object", "")
+    try:
+        done = stamp(binding, world.node_facts, world.around.nodes)
+    except Refused:
+        return _let_through(named, "bad_binding", "")  # The API server's to refuse.
+    there = (binding.get("metadata") or {}).get("annotations")
+    patch: list[Operation] = []
+    if not there and done.annotations:
+        patch = [Operation(op="add", path=pointer("metadata", "annotations"), value=done.annotations)]
+    elif there:
+        for key, value in done.annotations.items():
+            patch.append(Operation(op="add", path=pointer("metadata", "annotations", key), value=value))
+        patch += [
+            Operation(op="remove", path=pointer("metadata", "annotations", key)) for key in done.dropped
+        ]
+    outcome: Outcome = "stamped" if patch else "unchanged"
+    warnings = [f"podfacts: {done.cut} facts of the node are too long together"] if done.cut else []
+    return _reply(named, _patched(patch, warnings), outcome, done.reason, injected=len(done.annotations))
+
+
 def _injected(named: dict[str, str], done: Injection) -> Answer:
-    response: dict[str, Any] = {"allowed": True, "auditAnnotations": {"profile": done.profile}}
-    if done.patch:
-        response["patchType"] = "JSONPatch"
-        response["patch"] = base64.b64encode(orjson.dumps(done.patch)).decode()
-    if done.warnings:
-        shown = [_clean(f"podfacts: {each}", WARNING_LENGTH) for each in done.warnings[:WARNINGS]]
-        if len(done.warnings) > WARNINGS:
-            shown.append(f"podfacts: and {len(done.warnings) - WARNINGS} more: see podfacts.dev/injected")
-        response["warnings"] = shown
+    shown = [f"podfacts: {each}" for each in done.warnings[:WARNINGS]]
+    if len(done.warnings) > WARNINGS:
+        shown.append(f"podfacts: and {len(done.warnings) - WARNINGS} more: see podfacts.dev/injected")
+    response = {**_patched(done.patch, shown), "auditAnnotations": {"profile": done.profile}}
     return _reply(named, response, done.outcome, "ok", injected=done.injected, kept=len(done.kept))
 
 
+def _patched(patch: Sequence[Operation], warnings: Sequence[str]) -> dict[str, Any]:
+    response: dict[str, Any] = {"allowed": True}
+    if patch:
+        response["patchType"] = "JSONPatch"
+        response["patch"] = base64.b64encode(orjson.dumps(patch)).decode()
+    if warnings:
+        response["warnings"] = [_clean(each, WARNING_LENGTH) for each in warnings]
+    return response
+
+
 def _let_through(named: dict[str, str], reason: str, warning: str) -> Answer:
-    response = {"allowed": True, "warnings": [warning]} if warning else {"allowed": True}
-    return _reply(named, response, "skipped", reason)
+    return _reply(named, _patched((), [warning] if warning else ()), "skipped", reason)
 
 
 def _reply(

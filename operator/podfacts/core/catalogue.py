@@ -1,0 +1,167 @@
+"""Which profiles are in force: the built-in one, those from files, and the cluster's ``Profile`` objects.
+
+The law: **an edit that cannot be used changes nothing.** The last good version of an object stays in force, and is kept in
+the object's own ``status.inForce``, so that a replica that starts anew finds it there too. Every replica decides from the
+same objects by the same rule, and so comes to the same end without asking another one.
+
+A node's facts are stamped on a Binding, which does not say whose pod is bound. So the name of a node's fact has one
+meaning in the whole cluster: a profile that gives it another one is not accepted while the first is in force.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from podfacts.core.facts import NODE_KINDS, Fact
+from podfacts.core.profile import API_VERSION, Profile, parse_profile
+from podfacts.core.refusal import Refused
+
+Reason = Literal["Accepted", "Invalid", "Conflict"]
+OBJECT = {"apiVersion": API_VERSION, "kind": "Profile"}
+
+
+class Verdict(NamedTuple):
+    """What became of one object, and the version of it that is in force, if there is any.
+
+    ``generation`` is that of the object judged; ``in_force_spec`` is the spec that ``in_force`` was read from.
+    """
+
+    uid: str
+    generation: int
+    reason: Reason
+    message: str
+    in_force: Profile | None
+    in_force_generation: int
+    in_force_spec: Any
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it is the object's present version that is in force."""
+        return self.reason == "Accepted"
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The profiles in force by name, what became of each object, and the node facts of all of them."""
+
+    profiles: Mapping[str, Profile]
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    node_facts: tuple[Fact, ...] = ()
+
+
+def catalogue(
+    trees: Iterable[Any],
+    built_in: Mapping[str, Profile],
+    before: Catalogue | None = None,
+    *,
+    topology_labels: bool = True,
+) -> Catalogue:
+    """The catalogue of the objects ``trees``; they win over ``built_in``, which has those from files.
+
+    ``before`` is the catalogue until now: its verdicts hold the last good versions.
+    """
+    meanings: dict[str, tuple[str, Fact]] = {}
+    for profile in built_in.values():
+        _claim(profile, meanings)
+    verdicts: dict[str, Verdict] = {}
+    for tree in sorted(trees, key=_order):
+        verdict = _judge(tree, meanings, before, topology_labels=topology_labels)
+        verdicts[tree["metadata"]["name"]] = verdict
+        if verdict.in_force:
+            _claim(verdict.in_force, meanings)
+    found = {name: verdict.in_force for name, verdict in verdicts.items() if verdict.in_force}
+    # An object takes the place of a built-in profile even while none of its versions can be used: its admin wrote it.
+    kept = {name: profile for name, profile in built_in.items() if name not in verdicts}
+    return Catalogue({**kept, **found}, verdicts, tuple(fact for _, fact in meanings.values()))
+
+
+def _order(tree: Any) -> tuple[bool, str, str]:
+    """What is in force already goes first, then the older one."""
+    metadata = tree["metadata"]
+    settled = _stored(tree).get("generation") == metadata.get("generation")
+    return not settled, str(metadata.get("creationTimestamp", "")), metadata["name"]
+
+
+def _judge(
+    tree: Any, meanings: Mapping[str, tuple[str, Fact]], before: Catalogue | None, *, topology_labels: bool
+) -> Verdict:
+    metadata = tree["metadata"]
+    uid, generation = str(metadata.get("uid", "")), int(metadata.get("generation", 0))
+    try:
+        profile = _read(tree, before, topology_labels=topology_labels)
+    except Refused as refused:
+        reason: Reason = "Invalid"
+        message = str(refused)
+    else:
+        clash = _clash(profile, meanings)
+        if not clash:
+            return Verdict(uid, generation, "Accepted", "in force", profile, generation, tree["spec"])
+        reason, message = "Conflict", clash
+    last = _last_good(tree, uid, before, topology_labels=topology_labels)
+    if last and not _clash(last[0], meanings):
+        return Verdict(uid, generation, reason, f"{message}; generation {last[1]} stays in force", *last)
+    return Verdict(uid, generation, reason, f"{message}; no version of it is in force", None, 0, None)
+
+
+def _read(tree: Any, before: Catalogue | None, *, topology_labels: bool) -> Profile:
+    """The object's present version; one that was in force already is not read again. Raises ``Refused``."""
+    metadata = tree["metadata"]
+    known = before.verdicts.get(metadata["name"]) if before else None
+    seen = (metadata.get("uid", ""), metadata.get("generation", 0))
+    if known and known.accepted and known.in_force and (known.uid, known.generation) == seen:
+        return known.in_force
+    bare = {key: tree[key] for key in tree if key != "status"}
+    # The items of a list need not say what they are.
+    return parse_profile({**OBJECT, **bare}, topology_labels=topology_labels)
+
+
+def _last_good(
+    tree: Any, uid: str, before: Catalogue | None, *, topology_labels: bool
+) -> tuple[Profile, int, Any] | None:
+    """The last good version: as this replica knows it, else as the object's status says."""
+    known = before.verdicts.get(tree["metadata"]["name"]) if before else None
+    if known and known.uid == uid and known.in_force:
+        return known.in_force, known.in_force_generation, known.in_force_spec
+    stored = _stored(tree)
+    if "spec" not in stored:
+        return None
+    old = {**OBJECT, "metadata": tree["metadata"], "spec": stored["spec"]}
+    try:
+        return (
+            parse_profile(old, topology_labels=topology_labels),
+            int(stored.get("generation", 0)),
+            stored["spec"],
+        )
+    except Refused:  # Written by a version of Podfacts that could use it.
+        return None
+
+
+def _stored(tree: Any) -> Mapping[str, Any]:
+    status = tree.get("status")
+    found = status.get("inForce") if isinstance(status, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _claim(profile: Profile, meanings: dict[str, tuple[str, Fact]]) -> None:
+    for fact in _of_node(profile):
+        meanings.setdefault(fact.name, (profile.name, fact))
+
+
+def _clash(profile: Profile, meanings: Mapping[str, tuple[str, Fact]]) -> str:
+    """A sentence about the first fact whose name means something else already; "" when there is none."""
+    for fact in _of_node(profile):
+        owner, other = meanings.get(fact.name, (profile.name, fact))
+        if owner != profile.name and _meaning(other) != _meaning(fact):
+            return (
+                f"fact {fact.name} is {other.kind} {other.key} in profile {owner}, and a node's fact has one meaning "
+                "in the cluster: give this one another name"
+            )
+    return ""
+
+
+def _of_node(profile: Profile) -> Iterable[Fact]:
+    return (fact for fact in profile.carried if fact.kind in NODE_KINDS)
+
+
+def _meaning(fact: Fact) -> tuple[str, str, str, str | None]:
+    return fact.kind, fact.key, fact.divisor, fact.default
