@@ -196,10 +196,12 @@ def test_any_tree_as_a_pod_is_a_verdict_and_never_a_bug(pod: dict[str, Any]) -> 
     assert answer.outcome in ("injected", "unchanged", "denied", "skipped"), answer.detail
 
 
-NODE = {"metadata": {"labels": {}, "annotations": {"Example.com/Rack": "r7"}}, "status": {}}
+ZONE = "topology.kubernetes.io/zone"
+NODE = {"metadata": {"labels": {ZONE: "z1"}, "annotations": {"Example.com/Rack": "r7"}}, "status": {}}
 CLUSTER = World(
     PROFILES,
     PROFILES["node"].carried,
+    ("topology.kubernetes.io/zone", "topology.kubernetes.io/region"),
     Surroundings({"n1": NODE}, {"shop": {"metadata": {}}}),
     admit_unknown=True,
 )
@@ -228,9 +230,23 @@ def test_a_binding_is_stamped_with_the_facts_of_its_node() -> None:
     assert operation["value"]["facts.podfacts.dev/rack"] == "r7"
 
 
-def test_the_older_bindings_are_stamped_alike() -> None:
+def test_the_older_bindings_are_stamped_alike_and_get_the_zone_that_the_api_server_forgets() -> None:
     older = {"group": "", "version": "v1", "resource": "bindings"}
-    assert bound(resource=older, subResource="")[1] == bound()[1]
+    patches = [
+        orjson.loads(base64.b64decode(response["patch"]))
+        for _, response in (bound(), bound(resource=older, subResource=""))
+    ]
+    labels = {"op": "add", "path": "/metadata/labels", "value": {ZONE: "z1"}}
+    assert patches[1] == [*patches[0], labels]
+    target = {"kind": "Node", "name": "n1"}
+    _, response = bound(
+        resource=older, subResource="", object={"metadata": {"labels": {"a": "b"}}, "target": target}
+    )
+    assert orjson.loads(base64.b64decode(response["patch"]))[-1] == {
+        "op": "add",
+        "path": "/metadata/labels/topology.kubernetes.io~1zone",
+        "value": "z1",
+    }
 
 
 def test_only_annotations_of_ours_are_touched_on_a_binding() -> None:

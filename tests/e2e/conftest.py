@@ -23,6 +23,7 @@ from podfacts.authority.certificates import new_authority
 from tests.case import PROFILE_TREES
 from tests.cluster import Cluster
 from tests.e2e.api import Api
+from tests.e2e.identity import identity
 from tests.image import product
 
 REPOSITORY = Path(__file__).parents[2]
@@ -87,30 +88,64 @@ def namespaces(api: Api) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
+def profiles(api: Api, cluster: Cluster) -> str:
+    """The path of ``Profile`` objects, whose definition is in the cluster and stays there."""
+    path = "/apis/podfacts.dev/v1alpha1/profiles"
+    cluster.kubectl("apply", "-f", str(REPOSITORY / "deploy/base/05-profiles.yaml"))
+    wait_for(lambda: api.call("GET", path).status == 200)
+    return path
+
+
+@pytest.fixture(scope="session")
 def webhook(
-    cluster: Cluster, api: Api, namespaces: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    cluster: Cluster,
+    api: Api,
+    namespaces: dict[str, str],
+    profiles: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """``podfacts webhook`` as a process of its own, and the API server told of it; it knows the cases' profiles."""
+    """``podfacts webhook`` as a process of its own, and the API server told of it; it knows the cases' profiles.
+
+    It follows the cluster with the rights that rbac/ gives it.
+    """
+    assert profiles
     folder = tmp_path_factory.mktemp("webhook")
     authority = new_authority(datetime.now(UTC), timedelta(days=1))
     certificates = folder / "certificates"
     certificates.mkdir()
     (certificates / "ca.crt").write_bytes(authority.certificate_pem)
     (certificates / "ca.key").write_bytes(authority.key_pem)
-    profiles = []
+    files = []
     for tree in PROFILE_TREES:
-        profiles.append(folder / f"{tree['metadata']['name']}.yaml")
-        profiles[-1].write_text(yaml.safe_dump(tree))
+        files.append(folder / f"{tree['metadata']['name']}.yaml")
+        files[-1].write_text(yaml.safe_dump(tree))
     command = [sys.executable, "-m", "podfacts", "webhook", "--port", "18443", "--probe-port", "18080"]
     command += ["--certificates", str(certificates), "--dns-name", cluster.node_ip, "--drain", "1s"]
-    command += [word for path in profiles for word in ("--profile", str(path))]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stderr=log, stdout=log, cwd=folder)
+    command += [word for path in files for word in ("--profile", str(path))]
+    with (
+        (folder / "log").open("wb") as log,
+        identity(api, cluster, folder / "account", "webhook", namespaces["plain"], "process") as environment,
+    ):
+        process = subprocess.Popen(
+            command, stderr=log, stdout=log, cwd=folder, env={**os.environ, **environment}
+        )
+        yield from _asked_of(process, folder, cluster, api, namespaces, authority.certificate_pem)
+
+
+def _asked_of(
+    process: "subprocess.Popen[bytes]",
+    folder: Path,
+    cluster: Cluster,
+    api: Api,
+    namespaces: dict[str, str],
+    ca: bytes,
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Give the process once the API server asks it; end both."""
     try:
         wait_for(lambda: _answers("127.0.0.1", 18080) or process.poll() is not None)
         assert process.poll() is None, (folder / "log").read_text()
         api.call("DELETE", f"{ADMISSION}/podfacts-process")
-        api.create(ADMISSION, configuration(cluster, authority.certificate_pem))
+        api.create(ADMISSION, configuration(cluster, ca))
         wait_for(lambda: _asked(api, namespaces["hooked"]))
         yield process
     finally:
@@ -127,10 +162,10 @@ def configuration(cluster: Cluster, ca: bytes) -> dict[str, Any]:
     shipped = (REPOSITORY / "deploy/base/40-admission.yaml").read_text()
     tree: dict[str, Any] = yaml.safe_load(shipped)
     tree["metadata"] = {"name": "podfacts-process"}
-    (hook,) = tree["webhooks"]
     url = f"https://{cluster.node_ip}:18443/mutate"
-    hook["clientConfig"] = {"url": url, "caBundle": base64.b64encode(ca).decode()}
-    hook["namespaceSelector"] = {"matchLabels": {"podfacts.test/door": "hooked"}}
+    for hook in tree["webhooks"]:
+        hook["clientConfig"] = {"url": url, "caBundle": base64.b64encode(ca).decode()}
+        hook["namespaceSelector"].setdefault("matchLabels", {})["podfacts.test/door"] = "hooked"
     return tree
 
 

@@ -188,4 +188,6 @@ class Picture:
 
     def _take(self, found: Catalogue) -> None:
         self.catalogue = found
-        self.world = World(found.profiles, found.node_facts, self._around, self._admit_unknown)
+        self.world = World(
+            found.profiles, found.node_facts, found.topology, self._around, self._admit_unknown
+        )

@@ -180,8 +180,7 @@ STAMP_LIMIT = 8 * 1024
 def stamp(binding: Tree, facts: Iterable[Fact], nodes: Mapping[str, Tree]) -> Stamp:
     """The facts of the node that ``binding`` names. Of a node nobody knows, nothing is told, nor let through."""
     there = mapping(mapping(binding, "metadata"), "annotations", ("metadata",))
-    target = mapping(binding, "target")
-    node = nodes.get(str(target.get("name"))) if target.get("kind") in ("Node", "", None) else None
+    node = _target(binding, nodes)
     values, size, cut = {}, 0, 0
     for key, value in (node_values(facts, node) if node is not None else {}).items():
         size += len(key.encode()) + len(value.encode())
@@ -192,3 +191,14 @@ def stamp(binding: Tree, facts: Iterable[Fact], nodes: Mapping[str, Tree]) -> St
     dropped = tuple(key for key in there if key.startswith(FACTS) and key not in values)
     changed = {key: value for key, value in values.items() if there.get(key) != value}
     return Stamp(changed, dropped, cut, "ok" if node is not None else "unknown_node")
+
+
+def topology(binding: Tree, keys: Iterable[str], nodes: Mapping[str, Tree]) -> dict[str, str]:
+    """The node's labels ``keys``, as the API server sets them on a pod that is bound."""
+    labels = _part(_part(_target(binding, nodes) or {}, "metadata"), "labels")
+    return {key: labels[key] for key in keys if key in labels}
+
+
+def _target(binding: Tree, nodes: Mapping[str, Tree]) -> Tree | None:
+    target = mapping(binding, "target")
+    return nodes.get(str(target.get("name"))) if target.get("kind") in ("Node", "", None) else None

@@ -48,6 +48,11 @@ class Catalogue:
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     node_facts: tuple[Fact, ...] = ()
 
+    @property
+    def topology(self) -> tuple[str, ...]:
+        """The labels that facts take from the pod, where Kubernetes sets them from the node."""
+        return tuple(dict.fromkeys(key for each in self.profiles.values() for key in each.topology))
+
 
 def catalogue(
     trees: Iterable[Any],

@@ -13,11 +13,12 @@ from typing import Any, Literal
 
 import orjson
 
-from podfacts.core.carried import Surroundings, stamp
+from podfacts.core.carried import Surroundings, stamp, topology
 from podfacts.core.facts import Fact
 from podfacts.core.injection import Injection, inject
 from podfacts.core.options import NoProfile
 from podfacts.core.patch import Operation, pointer
+from podfacts.core.pod import mapping
 from podfacts.core.profile import Profile
 from podfacts.core.refusal import Refused
 
@@ -38,11 +39,13 @@ Outcome = Literal["injected", "stamped", "unchanged", "skipped", "denied", "bad_
 class World:
     """What a review goes by: the profiles in force, the node facts of all of them, and what is known of the cluster.
 
+    ``topology`` are the labels that facts take from the pod, where the API server sets them.
     ``admit_unknown`` lets a pod through, without facts, that names a profile that is not in force.
     """
 
     profiles: Mapping[str, Profile]
     node_facts: tuple[Fact, ...] = ()
+    topology: tuple[str, ...] = ()
     around: Surroundings = field(default_factory=lambda: Surroundings({}, {}))
     admit_unknown: bool = False
 
@@ -134,21 +137,25 @@ def _bound(request: Mapping[str, Any], world: World, named: dict[str, str]) -> A
         return _let_through(named, "no_object", "")
     try:
         done = stamp(binding, world.node_facts, world.around.nodes)
+        patch = _merged(binding, "annotations", done.annotations)
+        # The API server sets zone and region at pods/binding, and does not know of the older way to bind.
+        if mapping(request, "resource").get("resource") == "bindings":
+            patch += _merged(binding, "labels", topology(binding, world.topology, world.around.nodes))
     except Refused:
         return _let_through(named, "bad_binding", "")  # The API server's to refuse.
-    there = (binding.get("metadata") or {}).get("annotations")
-    patch: list[Operation] = []
-    if not there and done.annotations:
-        patch = [Operation(op="add", path=pointer("metadata", "annotations"), value=done.annotations)]
-    elif there:
-        for key, value in done.annotations.items():
-            patch.append(Operation(op="add", path=pointer("metadata", "annotations", key), value=value))
-        patch += [
-            Operation(op="remove", path=pointer("metadata", "annotations", key)) for key in done.dropped
-        ]
+    patch += [Operation(op="remove", path=pointer("metadata", "annotations", key)) for key in done.dropped]
     outcome: Outcome = "stamped" if patch else "unchanged"
     warnings = [f"podfacts: {done.cut} facts of the node are too long together"] if done.cut else []
     return _reply(named, _patched(patch, warnings), outcome, done.reason, injected=len(done.annotations))
+
+
+def _merged(binding: Mapping[str, Any], part: str, values: Mapping[str, str]) -> list[Operation]:
+    """The operations that add ``values`` to the Binding's annotations or labels."""
+    if not mapping(mapping(binding, "metadata"), part):
+        return [Operation(op="add", path=pointer("metadata", part), value=values)] if values else []
+    return [
+        Operation(op="add", path=pointer("metadata", part, key), value=value) for key, value in values.items()
+    ]
 
 
 def _injected(named: dict[str, str], done: Injection) -> Answer:
