@@ -60,7 +60,9 @@ def status(options: argparse.Namespace) -> int:
 
 def build_binaries(_options: argparse.Namespace) -> int:
     """Build the binaries."""
-    print(build.binaries(timed()))
+    say = timed()
+    build.kwok(say)
+    print(build.binaries(say))
     return 0
 
 

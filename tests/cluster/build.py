@@ -2,7 +2,8 @@
 
 A build lands in the cache under a name made of the version and of a hash of those files, and only when it is complete
 (one rename), so a warm start asks for no Go at all. Binaries that are already on the machine are taken instead of built
-when their own word for their version is the same minor.
+when their own word for their version is the same minor. kwok is a build of its own: no cluster needs it to come up, and
+another version of it is no reason to build Kubernetes.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from tests.cluster.progress import Say, elapsed, ticking
 HERE = Path(__file__).parent
 KUBERNETES = HERE / "kubernetes"
 COREDNS = HERE / "coredns"
+KWOK = HERE / "kwok"
 
 # name: (Go package, arguments that print its version)
 KUBERNETES_TOOLS = {
@@ -34,6 +36,7 @@ KUBERNETES_TOOLS = {
     "kubectl": ("k8s.io/kubernetes/cmd/kubectl", ("version", "--client")),
 }
 NAMES = (*KUBERNETES_TOOLS, "coredns")
+KWOK_COMMAND = "sigs.k8s.io/kwok/cmd/kwok"
 
 
 def pinned(module: str, folder: Path = KUBERNETES) -> str:
@@ -47,24 +50,31 @@ def pinned(module: str, folder: Path = KUBERNETES) -> str:
 def key() -> str:
     """Return the name of this build: Kubernetes' version and a hash of everything that decides the binaries."""
     inputs = [folder / name for folder in (KUBERNETES, COREDNS) for name in ("go.mod", "go.sum")]
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in (*inputs, COREDNS / "main.go")))
-    return f"{pinned('k8s.io/kubernetes')}-{digest.hexdigest()[:12]}"
+    return f"{pinned('k8s.io/kubernetes')}-{_digest((*inputs, COREDNS / 'main.go'))}"
+
+
+def kwok_key() -> str:
+    """Return the name of kwok's build."""
+    return f"kwok-{pinned('sigs.k8s.io/kwok', KWOK)}-{_digest((KWOK / 'go.mod', KWOK / 'go.sum'))}"
+
+
+def _digest(inputs: Iterable[Path]) -> str:
+    return hashlib.sha256(b"".join(path.read_bytes() for path in inputs)).hexdigest()[:12]
 
 
 def binaries(say: Say) -> Path:
-    """Return the folder that holds every binary, building what is missing."""
-    folder = folders.binaries() / key()
-    if complete(folder):
-        return folder
-    with _lock(folders.binaries(), say):
-        if not complete(folder):  # another run may have built it while this one waited
-            _make(folder, say)
-    return folder
+    """Return the folder that holds every binary of a cluster, building what is missing."""
+    return _made(folders.binaries() / key(), NAMES, _make, say)
 
 
-def complete(folder: Path) -> bool:
+def kwok(say: Say) -> Path:
+    """Return the path of kwok, building it when it is missing."""
+    return _made(folders.binaries() / kwok_key(), ("kwok",), _make_kwok, say) / "kwok"
+
+
+def complete(folder: Path, names: Iterable[str] = NAMES) -> bool:
     """Tell whether every binary is there (one that was only linked may have gone since)."""
-    return all(os.access(folder / name, os.X_OK) for name in NAMES)
+    return all(os.access(folder / name, os.X_OK) for name in names)
 
 
 def prune(say: Say) -> None:
@@ -72,9 +82,26 @@ def prune(say: Say) -> None:
     folder = folders.binaries()
     with _lock(folder, say):
         for old in sorted(folder.iterdir()):
-            if old.is_dir() and old.name != key():
+            if old.is_dir() and old.name not in (key(), kwok_key()):
                 shutil.rmtree(old)
                 say(f"removed {old}")
+
+
+def _made(folder: Path, names: Iterable[str], make: Callable[[Path, Say], None], say: Say) -> Path:
+    if complete(folder, names):
+        return folder
+    with _lock(folders.binaries(), say):
+        if not complete(folder, names):  # another run may have built it while this one waited
+            check_go()
+            partial = folder.with_name(f"{folder.name}.partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            start = time.monotonic()
+            make(partial, say)
+            shutil.rmtree(folder, ignore_errors=True)
+            partial.rename(folder)
+            say(f"built into {folder} in {elapsed(time.monotonic() - start).strip()}")
+    return folder
 
 
 @contextmanager
@@ -92,26 +119,23 @@ def _lock(folder: Path, say: Say) -> Iterator[None]:
 
 
 def _make(folder: Path, say: Say) -> None:
-    check_go()
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
     for name in KUBERNETES_TOOLS:
         if found := installed(name):
-            (partial / name).symlink_to(found)
+            (folder / name).symlink_to(found)
             say(f"using {found}")
-    missing = [name for name in KUBERNETES_TOOLS if not (partial / name).is_symlink()]
+    missing = [name for name in KUBERNETES_TOOLS if not (folder / name).is_symlink()]
     version = pinned("k8s.io/kubernetes")
     say(f"building Kubernetes {version}, etcd and CoreDNS: usually 5 to 10 minutes on 2 cores, once")
-    start = time.monotonic()
     if missing:
-        _install(KUBERNETES, [KUBERNETES_TOOLS[name][0] for name in missing], partial, _stamp(version), say)
+        _install(KUBERNETES, [KUBERNETES_TOOLS[name][0] for name in missing], folder, _stamp(version), say)
     if "etcd" in missing:
-        (partial / "server").rename(partial / "etcd")
-    _install(COREDNS, ["."], partial, "", say)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
-    say(f"built into {folder} in {elapsed(time.monotonic() - start).strip()}")
+        (folder / "server").rename(folder / "etcd")
+    _install(COREDNS, ["."], folder, "", say)
+
+
+def _make_kwok(folder: Path, say: Say) -> None:
+    say(f"building kwok {pinned('sigs.k8s.io/kwok', KWOK)}: usually 1 minute on 2 cores, once")
+    _install(KWOK, [KWOK_COMMAND], folder, "", say)
 
 
 def _stamp(version: str) -> str:

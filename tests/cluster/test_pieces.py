@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import ClusterError, __main__, build, folders, images, processes
-from tests.cluster.progress import elapsed
+from tests.cluster.progress import elapsed, quiet
 
 
 @pytest.mark.parametrize("name", ["", "Big", "a_b", "-a", "a/b", "..", "a" * 41])
@@ -80,6 +80,38 @@ def test_the_build_is_named_by_what_decides_it() -> None:
     assert build.key().startswith(f"{build.pinned('k8s.io/kubernetes')}-")
     with pytest.raises(ClusterError, match="does not require"):
         build.pinned("example.com/none")
+
+
+def test_another_kwok_is_no_reason_to_build_kubernetes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = build.key(), build.kwok_key()
+    (tmp_path / "go.mod").write_text("require (\n\tsigs.k8s.io/kwok v0.9.0\n)\n")
+    (tmp_path / "go.sum").write_text("")
+    monkeypatch.setattr(build, "KWOK", tmp_path)
+    assert build.key() == before[0]
+    assert build.kwok_key().startswith("kwok-v0.9.0-")
+    assert build.kwok_key() != before[1]
+
+
+def test_only_binaries_of_other_versions_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PODFACTS_CACHE", str(tmp_path))
+    kept = {build.key(), build.kwok_key()}
+    for name in (*kept, f"{build.key()}.partial", "v1.30.0-0", "kwok-v0.1.0-0"):
+        (tmp_path / "bin" / name).mkdir(parents=True)
+    build.prune(quiet)
+    assert {path.name for path in (tmp_path / "bin").iterdir() if path.is_dir()} == kept
+
+
+def test_what_was_built_is_taken_without_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PODFACTS_CACHE", str(tmp_path))
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(ClusterError, match="no go in PATH"):
+        build.kwok(quiet)
+    program = tmp_path / "bin" / build.kwok_key() / "kwok"
+    program.parent.mkdir()
+    program.touch(0o755)
+    assert build.kwok(quiet) == program
 
 
 def test_an_archive_names_its_images_and_holds_their_layers(tmp_path: Path) -> None:
