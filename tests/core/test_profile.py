@@ -286,6 +286,8 @@ def test_facts_that_are_told_late_and_required_hold_the_containers() -> None:
     assert [each.name for each in read.carried] == ["a", "b", "c"]
     with pytest.raises(Refused, match="/run meets /run/podfacts/required, where required facts are held"):
         parse_profile(profile(*facts, volume={"mountPath": "/run"}))
+    with pytest.raises(Refused, match="spec.apiAccess.mountPath: /run/podfacts meets /run/podfacts/required"):
+        parse_profile(profile(*facts, apiAccess={"mountPath": "/run/podfacts"}))
     assert parse_profile(profile(GOOD, volume={"mountPath": "/run"})).mount_path == "/run"
 
 

@@ -163,11 +163,13 @@ def _refuse_meetings(profile: Profile) -> None:
                 ("spec", "volume", "mountPath"),
                 f"{mount_path} meets {place}, where API access may be: write another path, such as {MOUNT_PATH}",
             )
-    if profile.gate and overlap(mount_path, PLACE):
-        raise Refused(
-            ("spec", "volume", "mountPath"),
-            f"{mount_path} meets {PLACE}, where required facts are held: write another path, such as {MOUNT_PATH}",
-        )
+    paths = (("volume", mount_path, MOUNT_PATH), ("apiAccess", profile.api_access.mount_path, STANDARD))
+    for key, path, better in paths if profile.gate else ():
+        if overlap(path, PLACE):
+            raise Refused(
+                ("spec", key, "mountPath"),
+                f"{path} meets {PLACE}, where required facts are held: write another path, such as {better}",
+            )
     # A pod may switch API access on by annotation, so these names are taken in every profile.
     for index, fact in enumerate(profile.facts):
         if fact.env in profile.api_access.names:
