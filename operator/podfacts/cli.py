@@ -11,14 +11,15 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import click
 
 from podfacts import __version__
-from podfacts.core.refusal import BadInput, Refused
+from podfacts.cluster_commands import COMMANDS
+from podfacts.core.refusal import BadInput
+from podfacts.terminal import BAD_INPUT, refuse, write
 
-BAD_INPUT = 2
 INTERRUPTED = 130
 Level = Literal["debug", "info", "warning", "error"]
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -69,9 +70,9 @@ class Commands(click.Group):
             sys.exit(BAD_INPUT)
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else "podfacts"
-            _refuse(f"{command}: {error.format_message()} (see {command} --help)")
+            refuse(f"{command}: {error.format_message()} (see {command} --help)")
         except click.ClickException as error:
-            _refuse(f"podfacts: {error.format_message()}")
+            refuse(f"podfacts: {error.format_message()}")
         except click.Abort:
             sys.exit(INTERRUPTED)
 
@@ -112,10 +113,30 @@ def inject(
     try:
         rendered = inject_sources(sources, read_profiles(profile_files), output, sys.stdin.buffer)
     except BadInput as error:
-        _refuse(str(error))
+        refuse(str(error))
     for warning in rendered.warnings:
         click.echo(warning, err=True)
-    _write(rendered.text)
+    write(rendered.text)
+
+
+@main.command()
+@click.argument("name", default="default")
+@click.option(
+    "--profile",
+    "profile_files",
+    multiple=True,
+    metavar="FILE",
+    help="A Profile object in YAML, known by its metadata.name; one named default replaces the built-in one.",
+)
+def policy(name: str, profile_files: tuple[str, ...]) -> None:
+    """Print the profile NAME as admission policies that do the webhook's work inside the API server."""
+    from podfacts.offline.policy import policy_text  # noqa: PLC0415
+
+    try:
+        text = policy_text(name, profile_files)
+    except BadInput as error:
+        refuse(str(error))
+    write(text)
 
 
 @main.command()
@@ -158,68 +179,14 @@ def grant(**words: Any) -> None:
     try:
         printed = granted(Asked(**words), sys.stdin.buffer)
     except BadInput as error:
-        _refuse(visible(str(error)))  # One line, of words that may come from a log.
+        refuse(visible(str(error)))  # One line, of words that may come from a log.
     for warning in printed.warnings:
         click.echo(warning, err=True)
-    _write(printed.text)
+    write(printed.text)
 
 
-@main.command("replace-binding")
-@click.argument("name")
-@click.option("-n", "--namespace", help="NAME is a RoleBinding of it; a ClusterRoleBinding if not given.")
-@click.option(
-    "--audit-log",
-    "audit_logs",
-    multiple=True,
-    metavar="FILE|-",
-    help="What the accounts were seen to do (JSON lines). Without one, what the opted-in pods declare.",
-)
-@click.option("--profile", "profile_files", multiple=True, metavar="FILE", help="A Profile object in YAML.")
-@click.option(
-    "--verify", is_flag=True, help="After it was applied: ask the authorizer whether all is as it was said."
-)
-@click.option("--context", help="Context of the kubeconfig.")
-@click.option("--kubeconfig", metavar="FILE", help="Instead of $KUBECONFIG or ~/.kube/config.")
-def replace_binding(
-    name: str,
-    namespace: str | None,
-    audit_logs: tuple[str, ...],
-    profile_files: tuple[str, ...],
-    **options: Any,
-) -> None:
-    """Print what replaces a binding that gives too much to too many, as YAML to be reviewed and applied.
-
-    The grants its holders need come first, and last the binding with nobody in it. The cluster is only read.
-    """
-    from podfacts.cluster.access import connect  # noqa: PLC0415
-    from podfacts.cluster.replace_binding import replaced, verified  # noqa: PLC0415
-    from podfacts.offline.grant import read_audit_logs  # noqa: PLC0415
-    from podfacts.offline.profile_files import read_profiles  # noqa: PLC0415
-    from podfacts.rights.manifest import visible  # noqa: PLC0415
-    from podfacts.rights.rules import Ref  # noqa: PLC0415
-    from podfacts.rights.wanted import namespace_name  # noqa: PLC0415
-
-    try:
-        profiles = read_profiles(profile_files)
-    except BadInput as error:
-        _refuse(str(error))
-    try:
-        ref = Ref("" if namespace is None else namespace_name(namespace), name)
-    except Refused as refused:
-        _refuse(f"podfacts replace-binding: {refused.reason}")
-    try:
-        recorded = read_audit_logs(audit_logs, sys.stdin.buffer) if audit_logs else None
-        api = connect(options["kubeconfig"], options["context"])
-        if options["verify"]:
-            verdict = verified(api, ref, recorded, profiles)
-            _write("".join(f"{line}\n" for line in verdict.lines))
-            sys.exit(0 if verdict.verified else 1)
-        replacement = replaced(api, ref, recorded, profiles)
-    except BadInput as error:
-        _refuse(visible(str(error)))  # One line, of words that may come from a log or the cluster.
-    for warning in replacement.warnings:
-        click.echo(f"warning: {warning}", err=True)
-    _write(replacement.text)
+for each in COMMANDS:
+    main.add_command(each)
 
 
 @main.command()
@@ -243,7 +210,25 @@ def replace_binding(
 @setting("--leaf-lifetime", type=Duration(), default="24h", help="How long a leaf lives; renewed at 2/3.")
 @setting("--drain", type=Duration(), default="10s", help="How long to go on serving after SIGTERM.")
 @setting("--tls-min", type=click.Choice(["1.3", "1.2"]), default="1.3", help="Lowest TLS version.")
-@setting("--profile", "profile_files", multiple=True, metavar="FILE", help="A Profile object in YAML.")
+@setting(
+    "--profile",
+    "profile_files",
+    multiple=True,
+    metavar="FILE",
+    help="A Profile object in YAML, beside those of the cluster, which win.",
+)
+@setting(
+    "--missing-profile",
+    type=click.Choice(["deny", "admit"]),
+    default="deny",
+    help="A pod that names a profile that is not in force: refuse it, or let it run without facts.",
+)
+@setting(
+    "--service-account",
+    type=click.Path(path_type=Path),
+    default=Path("/var/run/secrets/kubernetes.io/serviceaccount"),
+    help="Folder with token and ca.crt, to follow profiles, nodes and namespaces; without it only files are known.",
+)
 @setting("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
 def webhook(profile_files: tuple[str, ...], log_level: Level, **options: Any) -> None:
     """Serve the mutating admission webhook."""
@@ -255,7 +240,7 @@ def webhook(profile_files: tuple[str, ...], log_level: Level, **options: Any) ->
     try:
         profiles = read_profiles(profile_files)
     except BadInput as error:
-        _refuse(str(error))
+        refuse(str(error))
     sys.exit(webhook.serve(webhook.Settings(profiles=profiles, **options)))
 
 
@@ -272,32 +257,37 @@ def webhook(profile_files: tuple[str, ...], log_level: Level, **options: Any) ->
 @setting("--ca-lifetime", type=Duration(), default="365d", help="How long a CA lives; replaced at 2/3.")
 @setting("--leaf-lifetime", type=Duration(), default="24h", help="As the webhook has it.")
 @setting("--settle", type=Duration(), default="60s", help="How long a new CA is trusted before it signs.")
+@setting(
+    "--profile",
+    "profile_files",
+    multiple=True,
+    metavar="FILE",
+    help="A Profile object in YAML, as the webhook has it.",
+)
+@setting(
+    "--writes-per-second",
+    type=click.FloatRange(0.1, 1000),
+    default=20,
+    help="How many writes of facts and Events a second, and how many at once.",
+)
+@setting(
+    "--evictions-per-minute",
+    type=click.FloatRange(0.1, 600),
+    default=6,
+    help="How many pods that run without their facts are evicted, where a profile says so.",
+)
 @setting("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
-def controller(log_level: Level, **options: Any) -> None:
-    """Keep the webhook's CA: its Secret, and the caBundle of the webhook configuration."""
+def controller(profile_files: tuple[str, ...], log_level: Level, **options: Any) -> None:
+    """Keep the facts of running pods, the status of profiles, and the webhook's CA."""
     from podfacts.controller import controller  # noqa: PLC0415
+    from podfacts.offline.profile_files import read_profiles  # noqa: PLC0415
     from podfacts.serving import logs  # noqa: PLC0415
 
     logs.configure(level=log_level)
     try:
-        settings = controller.Settings(**options)
+        settings = controller.Settings(profiles=read_profiles(profile_files), **options)
+    except BadInput as error:
+        refuse(str(error))
     except ValueError as error:
-        _refuse(f"podfacts controller: {error}")
+        refuse(f"podfacts controller: {error}")
     sys.exit(asyncio.run(controller.run(settings)))
-
-
-def _write(text: str) -> None:
-    """Put the result on stdout; one line on stderr when it does not go there."""
-    try:
-        # Bytes, not text: what was not changed goes out exactly as it came, line ends included.
-        sys.stdout.buffer.write(text.encode())
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise  # Whoever reads has seen enough: click knows.
-    except OSError as error:
-        _refuse(f"podfacts: cannot write the result: {error.strerror or error}")
-
-
-def _refuse(message: str) -> NoReturn:
-    click.echo(message, err=True)
-    raise SystemExit(BAD_INPUT)

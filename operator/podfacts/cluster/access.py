@@ -6,10 +6,11 @@ while it was read.
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
 from podfacts import __version__
@@ -23,6 +24,16 @@ Tree = dict[str, Any]
 
 PATIENCE = 60.0  # As long as the API server itself gives a request (--request-timeout).
 PAGE = 500  # As kubectl lists.
+# As apimachinery writes it (pkg/util/net/http.go, NewWarningHeader): a quote and a backslash in it have a backslash.
+WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+class Said(NamedTuple):
+    """An answer, and the warnings that came with it."""
+
+    tree: Tree
+    warnings: tuple[str, ...]
 
 
 class NoAnswer(BadInput):
@@ -36,13 +47,14 @@ class NoAnswer(BadInput):
 class ApiServer:
     """The calls. Made by `connect`. Every one may raise ``NoAnswer``."""
 
-    def __init__(self, client: "ApiClient") -> None:
+    def __init__(self, client: "ApiClient", namespace: str = "default") -> None:
         self._client = client
+        self.namespace = namespace  # Where whoever types is, if they name none.
 
     def get(self, path: str) -> Tree | None:
         """The object, or ``None`` when there is none."""
         try:
-            return self._call("GET", path)
+            return self._call("GET", path).tree
         except NoAnswer as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return None
@@ -60,20 +72,24 @@ class ApiServer:
 
     def create(self, path: str, body: Mapping[str, Any]) -> Tree:
         """What the API server makes of the object: for a review, its answer."""
-        return self._call("POST", path, body)
+        return self._call("POST", path, body).tree
+
+    def dry_run(self, path: str, body: Mapping[str, Any]) -> Said:
+        """What the API server, its webhooks among it, would make of the object. Nothing is kept."""
+        return self._call("POST", f"{path}?dryRun=All", body)
 
     def _pages(self, path: str) -> list[Tree]:
         found: list[Tree] = []
         page = {"limit": str(PAGE)}
         while True:
-            answer = self._call("GET", f"{path}?{urlencode(page)}")
+            answer = self._call("GET", f"{path}{'&' if '?' in path else '?'}{urlencode(page)}").tree
             found += answer.get("items") or ()
             following = (answer.get("metadata") or {}).get("continue")
             if not following:
                 return found
             page["continue"] = following
 
-    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Tree:
+    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Said:
         from kubernetes.client.exceptions import ApiException  # noqa: PLC0415  see connect
         from kubernetes.config import ConfigException  # noqa: PLC0415
         from urllib3.exceptions import HTTPError, NewConnectionError, TimeoutError  # noqa: A004, PLC0415
@@ -100,7 +116,7 @@ class ApiServer:
             if status == HTTPStatus.UNAUTHORIZED:
                 message = "it does not know who you are: the kubeconfig's credentials are missing or expired"
             raise NoAnswer(f"the cluster at {server} refuses: {message}", status)
-        return answer
+        return Said(answer, _warnings(response.headers.getlist("Warning")))
 
 
 def connect(kubeconfig: str | None = None, context: str | None = None) -> ApiServer:
@@ -113,15 +129,16 @@ def connect(kubeconfig: str | None = None, context: str | None = None) -> ApiSer
     from kubernetes.client.configuration import Configuration  # noqa: PLC0415
 
     configuration = Configuration()
-    _load(configuration, kubeconfig, context)
+    namespace = _load(configuration, kubeconfig, context)
     # The client's pool would try again, and log each time to stderr.
     configuration.retries = False
     client = ApiClient(configuration)
     client.user_agent = f"podfacts/{__version__}"  # Shown in audit logs.
-    return ApiServer(client)
+    return ApiServer(client, namespace)
 
 
-def _load(configuration: "Configuration", kubeconfig: str | None, context: str | None) -> None:
+def _load(configuration: "Configuration", kubeconfig: str | None, context: str | None) -> str:
+    """The namespace that is the default there."""
     from kubernetes.config import ConfigException, load_incluster_config, load_kube_config  # noqa: PLC0415
     from yaml import YAMLError  # noqa: PLC0415
 
@@ -139,8 +156,10 @@ def _load(configuration: "Configuration", kubeconfig: str | None, context: str |
     try:
         if in_pod:
             load_incluster_config(configuration)  # type: ignore[no-untyped-call]
+            namespace = (SERVICE_ACCOUNT / "namespace").read_text().strip()
         else:
             load_kube_config(named or None, context, configuration, persist_config=False)  # type: ignore[no-untyped-call]
+            namespace = _namespace(named, context)
     except YAMLError:
         raise NoAnswer(f"no cluster to talk to: {named or '~/.kube/config'}: is no YAML") from None
     except (TypeError, AttributeError):
@@ -152,6 +171,20 @@ def _load(configuration: "Configuration", kubeconfig: str | None, context: str |
         raise NoAnswer(
             f"no cluster to talk to: {named or '~/.kube/config'}: the context's cluster has no server"
         )
+    return namespace or "default"
+
+
+def _namespace(named: str, context: str | None) -> str:
+    from kubernetes.config import list_kube_config_contexts  # noqa: PLC0415
+
+    contexts, active = list_kube_config_contexts(named or None)  # type: ignore[no-untyped-call]
+    chosen = next((each for each in contexts if each["name"] == context), active) if context else active
+    return str(chosen["context"].get("namespace") or "")
+
+
+def _warnings(headers: list[str]) -> tuple[str, ...]:
+    found = [each for header in headers for each in WARNING.findall(header)]
+    return tuple(re.sub(r"\\(.)", r"\1", each) for each in found)
 
 
 def _tree(content: bytes) -> Tree | None:
