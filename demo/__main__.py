@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from demo import access
+from demo import access, node
 from demo.kubectl import DemoError, Kubectl, print_lines
 from tests.cluster import Cluster, ClusterError
 from tests.cluster.progress import Say, ticking, timed
@@ -23,6 +23,7 @@ SYSTEM = "podfacts-system"
 ANSWERS = 60  # Seconds from ready pods to a Service that leads to them.
 PODS = ("downward-api-env", "downward-api-volume")
 EXAMPLES = tuple(str(DEPLOY / "examples" / f"{name}.yaml") for name in (*PODS, "deployment"))
+SEEN = "a label, and the pod knows its facts, and its node's; a grant, and it reads what it needs"
 REACHING = tuple(str(DEPLOY / "examples" / f"{name}.yaml") for name in access.PODS)
 
 
@@ -40,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         _pods(kubectl, say)
         _tour(kubectl)
         access.chapter(kubectl)
+        node.chapter(kubectl)
     except (DemoError, ClusterError, ImageError) as error:
         print_lines(f"demo: {error}")
         return 2
@@ -142,13 +144,13 @@ def _labels(kubectl: Kubectl) -> str:
 def _goodbye(kubectl: Kubectl) -> None:
     if kubectl.cluster:
         print_lines(
-            "Seen: a label, and the pod knows its facts; a grant, and it reads what it needs. The cluster is still up:",
+            f"Seen: {SEEN}. The cluster is still up:",
             "  python3 -m tests.cluster kubectl get pods -A",
             "  make cluster-down      # ends it and leaves nothing of it",
         )
     else:
         print_lines(
-            "Seen: a label, and the pod knows its facts; a grant, and it reads what it needs. To remove what was made here, in this order:",
+            f"Seen: {SEEN}. To remove what was made here, in this order:",
             "  kubectl delete mutatingwebhookconfiguration podfacts",
             "  kubectl delete -f deploy/install.yaml --ignore-not-found",
             "  kubectl delete namespace podfacts-demo",

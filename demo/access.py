@@ -1,11 +1,9 @@
 """The demo's second chapter: a pod reaches the API server with what it was granted, and the permissive binding ends."""
 
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from demo.kubectl import DemoError, Kubectl, print_lines, typed
+from demo.kubectl import DemoError, Kubectl, print_lines
 
 PODS = ("curl", "curl-with-proxy")
 BINDING = "permissive-binding"
@@ -27,7 +25,7 @@ def _bundle(kubectl: Kubectl) -> None:
     said = kubectl.show("exec", "curl", "--", "sh", "-c", definition)
     _expect('"code": 403' in said, "the API server did not refuse an account without a grant")
     _title("The least grant that does the job")
-    plan = _podfacts(kubectl, "grant", "--to", f"{kubectl.namespace}/curl", "--read", "pods")
+    plan = kubectl.podfacts("grant", "--to", f"{kubectl.namespace}/curl", "--read", "pods")
     print_lines(plan)
     kubectl.run("apply", "-f", "-", stdin=plan)
     kubectl.until("exec", "curl", "--", "sh", "-c", OWN % SELF, holds='"kind": "Pod"')
@@ -97,30 +95,16 @@ def _replaced(kubectl: Kubectl, kind: str, began: int) -> None:
         kubectl.until(*ask, holds='"SecretList"')
         kubectl.show(*ask)
         _title("Who holds it, what they used of it, and the plan to take it back")
-        plan = _podfacts(kubectl, "replace-binding", BINDING, *source)
+        plan = kubectl.podfacts("replace-binding", BINDING, *source)
         print_lines(plan)
         kubectl.run("apply", "-f", "-", stdin=plan)
         _title("Applied, and verified: what was used still works, and the rest does not")
-        print_lines(_podfacts(kubectl, "replace-binding", BINDING, *source, "--verify"))
+        print_lines(kubectl.podfacts("replace-binding", BINDING, *source, "--verify"))
         kubectl.show("delete", kind, BINDING)
         kubectl.until(*ask, holds='"code": 403')
         kubectl.show(*ask)
     said = kubectl.run("-n", kubectl.namespace, *definition).stdout
     _expect('"kind": "Pod"' in said, "the ambassador's pod lost what it needs")
-
-
-def _podfacts(kubectl: Kubectl, *words: str) -> str:
-    """What a command of podfacts prints; the command is shown as one would type it."""
-    print_lines(f"$ podfacts {typed(words)}")
-    command = [sys.executable, "-m", "podfacts", *words]
-    if kubectl.cluster:
-        done = kubectl.cluster.run(command, capture_output=True, text=True)
-    else:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise DemoError(f"podfacts {typed(words)}: {done.stderr.strip() or done.stdout.strip()}")
-    out: str = done.stdout
-    return out
 
 
 def _expect(fact: bool, otherwise: str) -> None:

@@ -62,6 +62,19 @@ class Kubectl:
         print_lines(f"$ {typed(('kubectl', *prefix, *words))}", out.rstrip("\n"), "")
         return out
 
+    def podfacts(self, *words: str) -> str:
+        """What a command of podfacts prints; the command is shown as one would type it."""
+        print_lines(f"$ podfacts {typed(words)}")
+        command = [sys.executable, "-m", "podfacts", *words]
+        if self.cluster:
+            done = self.cluster.run(command, capture_output=True, text=True)
+        else:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise DemoError(f"podfacts {typed(words)}: {done.stderr.strip() or done.stdout.strip()}")
+        out: str = done.stdout
+        return out
+
 
 def print_lines(*lines: str) -> None:
     """Print, at once: the demo is watched."""

@@ -30,7 +30,7 @@ def names(objects: list[Object]) -> list[tuple[str, str]]:
 INSTALLED = parsed(INSTALL.read_text())
 DEPLOYED = by_kind(INSTALLED, "Deployment")
 [CONFIGURATION] = by_kind(INSTALLED, "MutatingWebhookConfiguration").values()
-[WEBHOOK] = CONFIGURATION["webhooks"]
+[WEBHOOK, NODES] = CONFIGURATION["webhooks"]
 
 
 def pod(deployment: str) -> Object:

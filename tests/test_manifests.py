@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from demo.__main__ import EXAMPLES
+from podfacts.cli import main
 from podfacts.core.injection import inject
 from podfacts.core.patch import apply
 from podfacts.offline.profile_files import read_profiles
@@ -18,6 +19,7 @@ from tests.shipped import (
     INSTALL,
     INSTALLED,
     NAMESPACE,
+    NODES,
     OPT_IN,
     WEBHOOK,
     Object,
@@ -43,7 +45,15 @@ def test_install_is_what_kustomize_renders() -> None:
 
 
 def test_everything_namespaced_is_in_our_namespace_and_the_namespace_comes_first() -> None:
-    cluster_wide = {"Namespace", "ClusterRole", "ClusterRoleBinding", "MutatingWebhookConfiguration"}
+    cluster_wide = {
+        "Namespace",
+        "CustomResourceDefinition",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "MutatingWebhookConfiguration",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+    }
     assert names(INSTALLED)[0] == ("Namespace", NAMESPACE)
     assert {e["metadata"].get("namespace") for e in INSTALLED if e["kind"] not in cluster_wide} == {NAMESPACE}
     assert names(INSTALLED)[-1] == ("MutatingWebhookConfiguration", "podfacts")
@@ -65,30 +75,39 @@ def test_ignore_changes_the_failure_policy_and_nothing_else() -> None:
     assert sorted(objects, key=key) == sorted(INSTALLED, key=key)
 
 
-def test_cert_manager_takes_the_place_of_the_controller() -> None:
+def test_evict_adds_one_right_and_nothing_else() -> None:
+    more = {(kind, "podfacts-controller-evict") for kind in ("ClusterRole", "ClusterRoleBinding")}
+    objects = parsed(rendered("overlays/evict"))
+    assert set(names(objects)) == set(names(INSTALLED)) | more
+    role = by_kind(objects, "ClusterRole")["podfacts-controller-evict"]
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]}]
+    binding = by_kind(objects, "ClusterRoleBinding")["podfacts-controller-evict"]
+    assert [each["name"] for each in binding["subjects"]] == ["podfacts-controller"]
+
+
+def test_cert_manager_takes_the_ca_from_the_controller_and_the_rights_with_it() -> None:
     objects = parsed(rendered("overlays/cert-manager"))
     made = {("Issuer", "podfacts-self-signed"), ("Issuer", "podfacts-ca")}
     made |= {("Certificate", "podfacts-ca"), ("Certificate", "podfacts-webhook")}
     gone = {
-        ("Deployment", "podfacts-controller"),
-        ("Lease", "podfacts-controller"),
-        ("NetworkPolicy", "podfacts-controller"),
-        ("PodDisruptionBudget", "podfacts-controller"),
         ("Secret", "podfacts-ca"),
-        ("ServiceAccount", "podfacts-controller"),
         *(
-            (kind, "podfacts-controller")
+            (kind, "podfacts-controller-ca")
             for kind in ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
         ),
     }
     assert set(names(objects)) == set(names(INSTALLED)) - gone | made
+    [only] = by_kind(objects, "Deployment")["podfacts-controller"]["spec"]["template"]["spec"]["containers"]
+    assert only["args"] == [*container("podfacts-controller")["args"], "--authority=external"]
+    command, *arguments = only["args"]
+    assert main.commands[command].make_context(command, arguments).params["authority"] == "external"
 
 
 def test_cert_manager_makes_the_certificate_that_the_webhook_mounts_and_the_api_server_checks() -> None:
     objects = parsed(rendered("overlays/cert-manager"))
     certificate = by_kind(objects, "Certificate")["podfacts-webhook"]
     spec = by_kind(objects, "Deployment")["podfacts-webhook"]["spec"]["template"]["spec"]
-    [volume] = spec["volumes"]
+    [volume] = [each for each in spec["volumes"] if each["name"] == "certificates"]
     assert volume["secret"]["secretName"] == certificate["spec"]["secretName"]
     assert [item["path"] for item in volume["secret"]["items"]] == ["tls.crt", "tls.key"]
     assert f"podfacts-webhook.{NAMESPACE}.svc" in certificate["spec"]["dnsNames"]
@@ -103,11 +122,15 @@ def test_cert_manager_makes_the_certificate_that_the_webhook_mounts_and_the_api_
 
 
 def matches(expressions: list[Object], given: dict[str, str]) -> bool:
-    """Return what a label selector says, for the two operators that we use."""
+    """Return what a label selector says, for the operators that we use."""
     for each in expressions:
         key, values = each["key"], each.get("values")
         # An absent key matches NotIn.
-        said = {"Exists": key in given, "NotIn": given.get(key) not in (values or [])}
+        said = {
+            "Exists": key in given,
+            "In": given.get(key) in (values or []),
+            "NotIn": given.get(key) not in (values or []),
+        }
         if not said[each["operator"]]:
             return False
     return True
@@ -164,6 +187,30 @@ def test_the_rest_of_the_webhook_is_as_designed() -> None:
         "admissionReviewVersions": ["v1"],
     }
     assert {key: WEBHOOK[key] for key in expected} == expected
+
+
+def test_bindings_are_asked_about_where_a_namespace_wants_it_and_never_waited_for() -> None:
+    assert NODES["rules"] == [
+        {
+            "apiGroups": [""],
+            "apiVersions": ["v1"],
+            "operations": ["CREATE"],
+            "resources": ["pods/binding", "bindings"],
+            "scope": "Namespaced",
+        }
+    ]
+    expected = {"failurePolicy": "Ignore", "timeoutSeconds": 2, "sideEffects": "None"}
+    assert {key: NODES[key] for key in expected} == expected
+    assert "objectSelector" not in NODES
+    assert NODES["clientConfig"] == WEBHOOK["clientConfig"]
+    wanted = NODES["namespaceSelector"]["matchExpressions"]
+    for name, value, asked in (
+        ("shop", "enabled", True),
+        ("shop", "true", False),
+        ("kube-system", "enabled", False),
+    ):
+        given = {"kubernetes.io/metadata.name": name, "podfacts.dev/node-facts": value}
+        assert matches(wanted, given) is asked
 
 
 def test_the_webhook_leads_to_a_port_of_its_pods() -> None:

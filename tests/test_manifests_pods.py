@@ -29,7 +29,8 @@ def test_pods_keep_the_restricted_standard_with_a_read_only_root(name: str) -> N
         "readOnlyRootFilesystem": True,
     }
     assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers"} & set(pod(name))
-    assert set().union(*(set(volume) for volume in pod(name).get("volumes", []))) <= {"name", "secret"}
+    kinds = set().union(*(set(volume) for volume in pod(name)["volumes"]))
+    assert kinds <= {"name", "secret", "projected"}
     assert not any("hostPort" in port for port in container(name)["ports"])
 
 
@@ -103,8 +104,10 @@ def test_the_controller_is_pointed_at_the_objects_it_may_write() -> None:
 
 
 def test_the_webhook_waits_for_the_ca_and_may_read_it() -> None:
-    [volume] = pod("podfacts-webhook")["volumes"]
-    [mount] = container("podfacts-webhook")["volumeMounts"]
+    [volume] = [each for each in pod("podfacts-webhook")["volumes"] if each["name"] == "certificates"]
+    [mount] = [
+        each for each in container("podfacts-webhook")["volumeMounts"] if each["name"] == volume["name"]
+    ]
     assert [volume["secret"]["secretName"]] == list(by_kind(INSTALLED, "Secret"))
     assert [item["key"] for item in volume["secret"]["items"]] == ["ca.crt", "ca.key"]
     assert "optional" not in volume["secret"]
@@ -135,7 +138,7 @@ def test_the_network_policies_leave_what_is_needed() -> None:
     webhook, controller = (policies[name]["spec"] for name in DEPLOYMENTS)
     assert set(webhook["policyTypes"]) == set(controller["policyTypes"]) == {"Ingress", "Egress"}
     assert [port["port"] for rule in webhook["ingress"] for port in rule["ports"]] == ["https", "metrics"]
-    assert not webhook.get("egress")
+    assert {port["port"] for rule in webhook["egress"] for port in rule["ports"]} >= {443, 6443}
     assert [port["port"] for rule in controller["ingress"] for port in rule["ports"]] == ["metrics"]
     assert {port["port"] for rule in controller["egress"] for port in rule["ports"]} >= {53, 443, 6443}
 

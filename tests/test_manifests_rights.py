@@ -7,29 +7,37 @@ import yaml
 
 from tests.shipped import (
     CHECKOUT,
+    DEPLOYMENTS,
     INSTALLED,
     NAMESPACE,
     Object,
     by_kind,
+    container,
     pod,
 )
 
 # How the verbs of RBAC are said in HTTP.
-METHODS = {"get": "GET", "update": "PUT", "patch": "PATCH"}
+METHODS = {"get": "GET", "list": "GET", "watch": "GET", "create": "POST", "update": "PUT", "patch": "PATCH"}
 SHIPPED = [*by_kind(INSTALLED, "Role").values(), *by_kind(INSTALLED, "ClusterRole").values()]
 APPS = [role for role in SHIPPED if role["metadata"]["labels"]["app.kubernetes.io/component"] == "apps"]
 ROLES = [role for role in SHIPPED if role not in APPS]
 BINDINGS = [entry for entry in INSTALLED if entry["kind"] in ("RoleBinding", "ClusterRoleBinding")]
 
 
-def test_the_webhook_is_bound_to_nothing_and_has_no_token() -> None:
-    subjects = [subject for binding in BINDINGS for subject in binding["subjects"]]
-    controller = {"kind": "ServiceAccount", "name": "podfacts-controller", "namespace": NAMESPACE}
-    assert subjects == [controller, controller]
-    assert by_kind(INSTALLED, "ServiceAccount")["podfacts-webhook"]["automountServiceAccountToken"] is False
-    assert pod("podfacts-webhook")["automountServiceAccountToken"] is False
-    assert pod("podfacts-webhook")["serviceAccountName"] == "podfacts-webhook"
-    assert not any("projected" in volume for volume in pod("podfacts-webhook")["volumes"])
+def test_a_role_is_bound_to_the_account_it_is_named_after_and_tokens_are_asked_for_by_the_pods() -> None:
+    for binding in BINDINGS:
+        [subject] = binding["subjects"]
+        assert (subject["kind"], subject["namespace"]) == ("ServiceAccount", NAMESPACE)
+        assert binding["roleRef"]["name"].removesuffix("-ca") == subject["name"]
+    for name in DEPLOYMENTS:
+        assert by_kind(INSTALLED, "ServiceAccount")[name]["automountServiceAccountToken"] is False
+        assert pod(name)["automountServiceAccountToken"] is False
+        [token] = [each["projected"] for each in pod(name)["volumes"] if each["name"] == "token"]
+        # The API server makes a year of 3607, and of nothing else.
+        assert token["sources"][0] == {"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}}
+        place = "/var/run/secrets/kubernetes.io/serviceaccount"
+        assert {"name": "token", "mountPath": place, "readOnly": True} in container(name)["volumeMounts"]
+        assert pod(name)["serviceAccountName"] == name
 
 
 def test_every_binding_binds_a_role_that_is_there() -> None:
@@ -37,21 +45,44 @@ def test_every_binding_binds_a_role_that_is_there() -> None:
     assert {(binding["roleRef"]["kind"], binding["roleRef"]["name"]) for binding in BINDINGS} == roles
 
 
-def test_the_controller_has_these_rights_and_no_other() -> None:
-    rights = {
-        (role["kind"], group, resource, name, verb)
+def rights(name: str) -> set[tuple[str, ...]]:
+    return {
+        (role["kind"], group, resource, of, verb)
         for role in ROLES
         for rule in role["rules"]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
-        for name in rule["resourceNames"]  # a rule without them is a KeyError here
+        for of in rule.get("resourceNames", ["*"])
         for verb in rule["verbs"]
+        if role["metadata"]["name"] == name
     }
-    assert rights == {
-        ("Role", "", "secrets", "podfacts-ca", "get"),
-        ("Role", "", "secrets", "podfacts-ca", "update"),
+
+
+FOLLOWED = {("", "nodes"), ("", "namespaces"), ("podfacts.dev", "profiles")}
+
+
+def test_the_webhook_follows_three_resources_and_has_no_other_right() -> None:
+    assert rights("podfacts-webhook") == {
+        ("ClusterRole", *each, "*", verb) for each in FOLLOWED for verb in ("list", "watch")
+    }
+
+
+def test_the_controller_has_these_rights_and_no_other() -> None:
+    followed = {
+        ("ClusterRole", *each, "*", verb) for each in {*FOLLOWED, ("", "pods")} for verb in ("list", "watch")
+    }
+    assert rights("podfacts-controller") == followed | {
+        ("ClusterRole", "", "pods/status", "*", "patch"),
+        ("ClusterRole", "podfacts.dev", "profiles/status", "*", "patch"),
+        ("ClusterRole", "", "events", "*", "create"),
+        ("ClusterRole", "apps", "replicasets", "*", "get"),
+        ("ClusterRole", "batch", "jobs", "*", "get"),
         ("Role", "coordination.k8s.io", "leases", "podfacts-controller", "get"),
         ("Role", "coordination.k8s.io", "leases", "podfacts-controller", "update"),
+    }
+    assert rights("podfacts-controller-ca") == {
+        ("Role", "", "secrets", "podfacts-ca", "get"),
+        ("Role", "", "secrets", "podfacts-ca", "update"),
         ("ClusterRole", "admissionregistration.k8s.io", "mutatingwebhookconfigurations", "podfacts", "get"),
         ("ClusterRole", "admissionregistration.k8s.io", "mutatingwebhookconfigurations", "podfacts", "patch"),
     }
@@ -103,10 +134,14 @@ def test_every_rule_says_which_call_needs_it() -> None:
         assert {METHODS[verb] for verb in rule["verbs"]} == {
             word for word in METHODS.values() if word in call.split()
         }
-        [group], [resource], [name] = rule["apiGroups"], rule["resources"], rule["resourceNames"]
-        path = f"/apis/{group}/v1/" if group else "/api/v1/"
+        [group], [resource] = rule["apiGroups"], rule["resources"]
+        path = f"/apis/{group}/v1" if group else "/api/v1/"
         assert path in call, comment
-        assert call.endswith(f"/{resource}/{name}"), comment
+        kind, _, part = resource.partition("/")
+        name = rule.get("resourceNames", ["NAME" if part or rule["verbs"] == ["get"] else ""])[0]
+        end = "/".join(each for each in (kind, name, part) if each)
+        assert call.removesuffix("?watch=true").endswith(f"/{end}"), comment
+        assert ("watch" in rule["verbs"]) == ("watch=true" in call), comment
         assert len(reason.split()) > 5, comment
     assert seen == sum(len(role["rules"]) for role in ROLES)
 

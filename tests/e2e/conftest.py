@@ -21,7 +21,7 @@ import yaml
 
 from podfacts.authority.certificates import new_authority
 from tests.case import PROFILE_TREES
-from tests.cluster import Cluster
+from tests.cluster import Cluster, build
 from tests.e2e.api import Api
 from tests.e2e.identity import identity
 from tests.image import product
@@ -49,6 +49,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
         found = Cluster.up(name, progress=print)
         if found.has_node:
             product.build(print)  # Now: the cluster's network leads nowhere, and so to no package index.
+            build.kwok(print)
     found.enter()
     yield found
     if "PODFACTS_CLUSTER" not in os.environ:
@@ -87,13 +88,20 @@ def namespaces(api: Api) -> Iterator[dict[str, str]]:
         api.call("DELETE", f"/api/v1/namespaces/{name}")
 
 
-@pytest.fixture(scope="session")
+PROFILES = "/apis/podfacts.dev/v1alpha1/profiles"
+
+
+@pytest.fixture(scope="module")
 def profiles(api: Api, cluster: Cluster) -> str:
-    """The path of ``Profile`` objects, whose definition is in the cluster and stays there."""
-    path = "/apis/podfacts.dev/v1alpha1/profiles"
+    """The path of ``Profile`` objects; their definition is there, whatever an installation took along as it went."""
+    define_profiles(api, cluster)
+    return PROFILES
+
+
+def define_profiles(api: Api, cluster: Cluster) -> None:
+    """Apply the definition, and wait until the API server serves it."""
     cluster.kubectl("apply", "-f", str(REPOSITORY / "deploy/base/05-profiles.yaml"))
-    wait_for(lambda: api.call("GET", path).status == 200)
-    return path
+    wait_for(lambda: api.call("GET", PROFILES).status == 200)
 
 
 @pytest.fixture(scope="session")
@@ -101,14 +109,13 @@ def webhook(
     cluster: Cluster,
     api: Api,
     namespaces: dict[str, str],
-    profiles: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """``podfacts webhook`` as a process of its own, and the API server told of it; it knows the cases' profiles.
 
     It follows the cluster with the rights that rbac/ gives it.
     """
-    assert profiles
+    define_profiles(api, cluster)
     folder = tmp_path_factory.mktemp("webhook")
     authority = new_authority(datetime.now(UTC), timedelta(days=1))
     certificates = folder / "certificates"

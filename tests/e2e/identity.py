@@ -61,8 +61,8 @@ def written(api: Api, cluster: Cluster, folder: Path, namespace: str, account: s
 def certificate_authority(cluster: Cluster) -> bytes:
     """The CA of the API server, as the kubeconfig has it."""
     config = yaml.safe_load(cluster.kubeconfig.read_text())["clusters"][0]["cluster"]
-    if "certificate-authority-data" in config:
-        return base64.b64decode(config["certificate-authority-data"])
+    if data := config.get("certificate-authority-data"):
+        return base64.b64decode(str(data))
     return (cluster.kubeconfig.parent / config["certificate-authority"]).read_bytes()
 
 

@@ -43,6 +43,7 @@ class Installed:
     def __init__(self, cluster: Cluster, api: Api, folder: Path) -> None:
         self.cluster = cluster
         self.api = api
+        self.folder = folder
         self.before = self.cluster_wide()
         self.lines = Lines(cluster, SYSTEM, "podfacts-ca", folder)
         self.ready_after = 0.0
@@ -112,9 +113,10 @@ class Installed:
         return {key: base64.b64decode(value) for key, value in data.items()}
 
     def bundle(self) -> bytes:
-        """The caBundle in force."""
-        (webhook,) = self.api.call("GET", CONFIGURATION).body["webhooks"]
-        return base64.b64decode(webhook["clientConfig"].get("caBundle", ""))
+        """The caBundle in force; nothing while the webhooks have different ones."""
+        webhooks = self.api.call("GET", CONFIGURATION).body["webhooks"]
+        found = {each["clientConfig"].get("caBundle", "") for each in webhooks}
+        return base64.b64decode(found.pop()) if len(found) == 1 else b""
 
     def trusts(self) -> bool:
         """Whether the CA that signs is there, and is trusted."""

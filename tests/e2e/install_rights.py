@@ -16,13 +16,17 @@ def rules(component: str) -> set[Call]:
     trees = yaml.safe_load_all((REPOSITORY / f"rbac/{component}.yaml").read_text())
     return {
         (verb, group, resource, name)
-        for tree in trees
+        for tree in filter(None, trees)
         for rule in tree.get("rules", [])
         for verb in rule["verbs"]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
-        for name in rule["resourceNames"]
+        for name in rule.get("resourceNames", [""])
     }
+
+
+# The resources of which rbac/ names the one object.
+NAMED = ("secrets", "leases", "mutatingwebhookconfigurations")
 
 
 def granted(here: Installed, account: str) -> set[Call]:
@@ -76,10 +80,14 @@ def calls(here: Installed, component: str) -> list[tuple[Call, int]]:
     return [
         (_call(event), event["responseStatus"]["code"])
         for event in events
-        if event["stage"] == "ResponseComplete" and event["user"]["username"] == user
+        # A watch is answered when it begins, and complete when it ends.
+        if event["stage"] == ("ResponseStarted" if event["verb"] == "watch" else "ResponseComplete")
+        and event["user"]["username"] == user
     ]
 
 
 def _call(event: dict[str, Any]) -> Call:
     of = event.get("objectRef", {"resource": event["requestURI"]})
-    return event["verb"], of.get("apiGroup", ""), of["resource"], of.get("name", "")
+    resource = "/".join(each for each in (of["resource"], of.get("subresource")) if each)
+    name = of.get("name", "") if resource in NAMED else ""
+    return event["verb"], of.get("apiGroup", ""), resource, name

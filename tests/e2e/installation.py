@@ -27,6 +27,7 @@ from tests.e2e.api import Api
 from tests.e2e.conftest import ADMISSION, REPOSITORY, wait_for
 
 WEBHOOK = "pods.podfacts.dev"
+NODES = "nodes.podfacts.dev"
 PROGRAM = """
 import asyncio, json, sys
 from datetime import timedelta
@@ -211,10 +212,14 @@ class Installation:
 
     @property
     def bundle(self) -> bytes:
-        """The caBundle of our webhook."""
+        """The caBundle of our webhook for pods."""
+        return self.bundle_of(WEBHOOK)
+
+    def bundle_of(self, name: str) -> bytes:
+        """The caBundle of a webhook."""
         webhooks = self.configuration["webhooks"]
-        ours = next(each for each in webhooks if each["name"] == WEBHOOK)
-        return base64.b64decode(ours["clientConfig"].get("caBundle", ""))
+        found = next(each for each in webhooks if each["name"] == name)
+        return base64.b64decode(found["clientConfig"].get("caBundle", ""))
 
     def write_bundle(self, bundle: bytes) -> None:
         """Overwrite the caBundle of our webhook."""
@@ -234,10 +239,10 @@ class Installation:
         """Who holds the Lease."""
         return str(self.lease.get("holderIdentity") or "")
 
-    def trusted(self) -> bytes:
+    def trusted(self, name: str = WEBHOOK) -> bytes:
         """The CA that signs, once the bundle holds it too and nothing is under way; else nothing."""
         data = self.secret
-        settled = set(data) == {"ca.crt", "ca.key"} and self.bundle == data["ca.crt"]
+        settled = set(data) == {"ca.crt", "ca.key"} and self.bundle_of(name) == data["ca.crt"]
         return data["ca.crt"] if settled else b""
 
     def signing(self) -> bytes:

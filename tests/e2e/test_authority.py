@@ -21,7 +21,7 @@ from podfacts.controller.metrics import ControllerMetrics
 from tests.cluster import Cluster
 from tests.e2e.api import Api
 from tests.e2e.conftest import wait_for
-from tests.e2e.installation import WEBHOOK, Installation, installed
+from tests.e2e.installation import NODES, WEBHOOK, Installation, installed
 from tests.e2e.proxy import Proxy
 
 pytestmark = pytest.mark.api
@@ -123,7 +123,7 @@ async def test_a_patch_meant_for_another_order_of_webhooks_touches_nothing(
         # Stopped by the resourceVersion alone, and by the webhook's name alone.
         for known, index in ((read, 1), (current, 0)):
             with pytest.raises(Failed) as refused:
-                await api.patch(settings.place.configuration, _operations(known, index, WEBHOOK, b"# ours"))
+                await api.patch(settings.place.configuration, _operations(known, {index: WEBHOOK}, b"# ours"))
             assert refused.value.reason == "refused"
         follower = Authority(api, settings.place, settings.policy, ControllerMetrics(), leads=lambda: False)
         assert await follower.round() == "unchanged"
@@ -193,7 +193,7 @@ def test_nothing_but_our_own_bundle_is_touched(here: Installation) -> None:
     """An admin adds webhooks before and after ours, and annotations: only one field ever differs."""
 
     def between_others(tree: dict[str, Any]) -> None:
-        (ours,) = tree["webhooks"]
+        ours, nodes = tree["webhooks"]
         others = [
             {**ours, "name": f"{name}.example.com", "failurePolicy": "Ignore"} for name in ("first", "last")
         ]
@@ -202,7 +202,7 @@ def test_nothing_but_our_own_bundle_is_touched(here: Installation) -> None:
                 "url": "https://127.0.0.1:1/",
                 "caBundle": base64.b64encode(b"# theirs").decode(),
             }
-        tree["webhooks"] = [others[0], ours, others[1]]
+        tree["webhooks"] = [others[0], ours, others[1], nodes]
         tree["metadata"]["annotations"] = {"example.com/keep": "me"}
 
     here.edit_configuration(between_others)
@@ -210,19 +210,21 @@ def test_nothing_but_our_own_bundle_is_touched(here: Installation) -> None:
     here.start(poll=0.5)
     ca = wait_for(here.trusted)
     after = here.configuration
-    assert after["webhooks"][1]["clientConfig"].pop("caBundle") == base64.b64encode(ca).decode()
+    for index in (1, 3):
+        assert after["webhooks"][index]["clientConfig"].pop("caBundle") == base64.b64encode(ca).decode()
     assert after["webhooks"] == before["webhooks"]
     assert after["metadata"]["annotations"] == {"example.com/keep": "me"}
 
     def turned(tree: dict[str, Any]) -> None:
         tree["webhooks"].reverse()
         for webhook in tree["webhooks"]:
-            if webhook["name"] == WEBHOOK:
+            if webhook["name"] == NODES:  # One of the two is enough.
                 webhook["clientConfig"]["caBundle"] = ""
 
     here.edit_configuration(turned)
-    wait_for(lambda: here.trusted() == ca, seconds=HEALED)
+    wait_for(lambda: here.trusted(NODES) == ca, seconds=HEALED)
     assert [each["name"] for each in here.configuration["webhooks"]] == [
+        NODES,
         "last.example.com",
         WEBHOOK,
         "first.example.com",

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from demo.__main__ import EXAMPLES, REACHING
+from demo.node import POD
 from tests.cluster import Cluster
 from tests.e2e.conftest import REPOSITORY, wait_for
 
@@ -33,6 +34,14 @@ SEEN = (
     "\nsubjects: []\n",
     "\nverified: ",
     '"permissive-binding" deleted',
+    # The third: a profile accepted, the node's facts in the first line, and what explain says of them.
+    "profile.podfacts.dev/node-facts condition met\n",
+    "\nzone=",
+)
+# Where the node is ours to change.
+SEEN_OF_OURS = (
+    "type=m5.large rack=r7 memory=",
+    "\n$ kubectl exec node-facts -- cat /etc/downward/rack\nr8\n",
 )
 
 
@@ -43,7 +52,9 @@ def uninstalled(node: Cluster) -> Iterator[Cluster]:
     install = str(REPOSITORY / "deploy/install.yaml")
     node.kubectl("delete", "mutatingwebhookconfiguration", "podfacts", "--ignore-not-found")
     # All at once: each of the demo's pods takes the 30 s of grace that a shell's sleep does not use.
-    demo = [word for path in (*EXAMPLES, *REACHING) for word in ("-f", path)]
+    node.kubectl("delete", "--ignore-not-found", "profile", "node-facts")
+    node.kubectl("label", "namespace", "default", "podfacts.dev/node-facts-")
+    demo = [word for path in (*EXAMPLES, *REACHING, str(POD)) for word in ("-f", path)]
     for words in ((*demo,), ("-n", "podfacts-demo", *demo)):
         node.kubectl("delete", "--ignore-not-found", "--wait=false", "--grace-period=1", *words)
     node.kubectl("delete", "--ignore-not-found", "--wait=false", "namespace", "podfacts-demo")
@@ -66,7 +77,7 @@ def test_the_demo(uninstalled: Cluster) -> None:
         check=False,
     )
     assert ours.returncode == 0, ours.stdout + ours.stderr
-    assert [text for text in SEEN if text not in ours.stdout] == []
+    assert [text for text in (*SEEN, *SEEN_OF_OURS) if text not in ours.stdout] == []
     # CLUSTER=mine: nothing but kubectl and a kubeconfig.
     theirs = uninstalled.run(
         [sys.executable, "-m", "demo", "--mine"], cwd=REPOSITORY, capture_output=True, text=True

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,10 @@ def label(picture: Picture) -> str | None:
     return None if node is None else node["metadata"]["labels"].get("a")
 
 
+def shows(picture: Picture, value: str | None) -> bool:
+    return label(picture) == value
+
+
 def put(api: Api, value: str | None) -> None:
     """Make, change or (``None``) delete the node."""
     if value is None:
@@ -88,7 +93,7 @@ async def test_a_node_comes_changes_and_goes(api: Api, profiles: str, account: P
     async with followed(account) as picture:
         for value in ("1", "2", None):
             put(api, value)
-            await until(lambda value=value: label(picture) == value, 2)
+            await until(partial(shows, picture, value), 2)
 
 
 @pytest.mark.parametrize("state", ["cut", "refused"])

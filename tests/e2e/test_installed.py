@@ -20,6 +20,7 @@ from tests.e2e.install import (
     namespaced,
     seconds,
 )
+from tests.e2e.install_facts import FACT, PROFILE, SHOW_NODE, accepted, complete, of_kind, profile_file
 from tests.e2e.install_load import injected, opted_in
 from tests.e2e.install_rights import Call, calls, granted, may, rules
 
@@ -55,28 +56,24 @@ def test_it_installs_from_nothing(here: Installed) -> None:
     assert here.bundle() == here.secret()["ca.crt"]
 
 
-def test_the_webhook_has_no_token_and_the_controller_has(here: Installed) -> None:
-    for component, tokens in (("webhook", 0), ("controller", 1)):
-        for pod in here.pods(component):
-            volumes = json.dumps(pod["spec"].get("volumes", []))
-            assert volumes.count("serviceAccountToken") == tokens
-            # What is really mounted, too.
-            look = "import os; print(os.path.exists('/var/run/secrets/kubernetes.io/serviceaccount/token'))"
-            name = pod["metadata"]["name"]
-            assert (
-                here.kubectl("exec", "-n", SYSTEM, name, "--", "python3", "-c", look) == f"{bool(tokens)}\n"
-            )
-
-
 def test_each_identity_may_what_rbac_says_and_nothing_else(here: Installed) -> None:
     everybody = granted(here, "default:default")
-    assert granted(here, f"{SYSTEM}:podfacts-webhook") == everybody
-    assert granted(here, f"{SYSTEM}:podfacts-controller") - everybody == rules("controller")
-    assert everybody <= granted(here, f"{SYSTEM}:podfacts-controller")
+    for component in COMPONENTS:
+        found = granted(here, f"{SYSTEM}:podfacts-{component}")
+        assert found - everybody == rules(component)
+        assert everybody <= found
 
 
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
-PODS = ("pods", "pods/status", "pods/exec", "pods/binding", "pods/ephemeralcontainers", "pods/log")
+PODS = (
+    "pods",
+    "pods/status",
+    "pods/exec",
+    "pods/binding",
+    "pods/ephemeralcontainers",
+    "pods/log",
+    "pods/eviction",
+)
 
 
 def test_what_nobody_of_ours_may(here: Installed) -> None:
@@ -101,8 +98,14 @@ def test_what_nobody_of_ours_may(here: Installed) -> None:
         ("impersonate", "", "users", "admin"),
         *((verb, "", resource, "") for verb in VERBS for resource in PODS),
     ]
+    given = {
+        ("controller", "list", "pods"),
+        ("controller", "watch", "pods"),
+        ("controller", "patch", "pods/status"),
+    }
     for component in COMPONENTS:
-        assert [call for call in refused if may(here, component, call)] == []
+        asked = [call for call in refused if (component, call[0], call[2]) not in given]
+        assert [call for call in asked if may(here, component, call)] == []
     # The very rights are for our namespace's objects only, and the question can be answered with yes.
     secret = ("get", "", "secrets", "podfacts-ca")
     answers = [may(here, "controller", secret, namespace) for namespace in (SYSTEM, "default", "kube-system")]
@@ -241,6 +244,48 @@ def test_the_pods_of_a_workload(here: Installed, namespace: str, workloads: Any,
         assert lines[-1] == name
 
 
+# -- what only the cluster knows ----------------------------------------------------------------------------------
+
+
+def test_node_owner_namespace_and_image_reach_a_pod(here: Installed, namespace: str) -> None:
+    """The whole product at once: Profile, binding, first line, runtime facts, status, and whom it missed."""
+    path = f"/api/v1/namespaces/{namespace}"
+    here.api.call(
+        "PATCH",
+        path,
+        {"metadata": {"labels": {"podfacts.dev/node-facts": "enabled", "example.com/team": "blue"}}},
+    )
+    here.kubectl("apply", "-f", str(profile_file(here.folder)))
+    wait_for(lambda: accepted(here, PROFILE))
+    trees = [of_kind(kind, PROFILE, SHOW_NODE) for kind in ("Deployment", "Job")]
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": trees})
+    here.cluster.kubectl("apply", "-n", namespace, "-f", "-", stdin=text)
+    for kind, owner in (("deployment", "Deployment facts-deployment"), ("job", "Job facts-job")):
+        pod = wait_for(lambda kind=kind: complete(here, namespace, f"facts-{kind}"))
+        facts = pod["metadata"]["annotations"]
+        assert f"{facts[FACT + 'owner-kind']} {facts[FACT + 'owner-name']}" == owner
+        assert facts[f"{FACT}team"] == "blue"
+        assert facts[f"{FACT}image.main"].startswith("sha256:")
+        said = wait_for(lambda pod=pod: here.kubectl("logs", "-n", namespace, pod["metadata"]["name"]))
+        [node] = here.api.call("GET", "/api/v1/nodes").body["items"]
+        assert said.splitlines()[0] == f"{node['status']['nodeInfo']['kernelVersion']} {namespace}"
+
+
+def test_a_pod_that_was_labelled_too_late_is_told_of(here: Installed, namespace: str) -> None:
+    path = f"/api/v1/namespaces/{namespace}/pods"
+    tree = opted_in("late")
+    tree["metadata"]["labels"] = {}
+    here.api.create(path, tree)
+    time.sleep(2)
+    here.kubectl("label", "pod", "late", "-n", namespace, "podfacts.dev/inject=true")
+    query = {"fieldSelector": "involvedObject.name=late,reason=FactsMissed"}
+    events = wait_for(
+        lambda: here.api.call("GET", f"/api/v1/namespaces/{namespace}/events", **query).body["items"]
+    )
+    assert [each["type"] for each in events] == ["Warning"]
+    here.api.call("DELETE", f"{path}/late", gracePeriodSeconds="0")
+
+
 # -- how big a pod may be --------------------------------------------------------------------------------------------
 
 
@@ -291,10 +336,19 @@ def test_the_logs_are_json_and_hold_no_key_and_no_error(here: Installed) -> None
 
 
 def test_the_api_server_was_asked_for_what_rbac_says_and_nothing_else(here: Installed) -> None:
-    assert calls(here, "webhook") == []
-    made = calls(here, "controller")
-    assert {call for call, _ in made} == rules("controller")  # None that is not used, either.
-    assert {status for _, status in made} <= {HTTPStatus.OK, HTTPStatus.CONFLICT}
+    # None that is not used, either. The version, and what kinds there are, everybody may ask.
+    for component in COMPONENTS:
+        made = [
+            each for each in calls(here, component) if each[0][0] != "get" or not each[0][2].startswith("/")
+        ]
+        assert {call for call, _ in made} == rules(component)
+        # 404: a pod that was gone before its facts could be written.
+        assert {status for _, status in made} <= {
+            HTTPStatus.OK,
+            HTTPStatus.CREATED,
+            HTTPStatus.CONFLICT,
+            HTTPStatus.NOT_FOUND,
+        }
 
 
 def test_the_end_in_the_order_of_the_readme(here: Installed, namespace: str, workloads: Any) -> None:

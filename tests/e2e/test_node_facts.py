@@ -289,13 +289,13 @@ def test_an_edit_reaches_the_webhook_without_a_restart_and_a_broken_one_changes_
     assert said.status == 200, said.body
     wait_for(lambda: env() == [*before, "REGION_NAME"], seconds=5, every=0.02)
     assert time.monotonic() - began < 2
-    # Only code can see that this variable is the bundle's.
-    broken = [*changed, {"name": "x", "value": "y", "env": "KUBERNETES_API"}]
-    said = api.call("PATCH", path, {"spec": {"facts": broken}})
+    # Only code can see that this is no resource.
+    broken = {"facts": changed, "apiAccess": {"reads": ["pod"]}}
+    said = api.call("PATCH", path, {"spec": broken})
     assert said.status == 200, said.body
     time.sleep(1)
     assert env() == [*before, "REGION_NAME"]
-    api.call("PATCH", path, {"spec": PROFILE["spec"]})
+    api.call("PATCH", path, {"spec": {**PROFILE["spec"], "apiAccess": None}})  # type: ignore[dict-item]
     wait_for(lambda: env() == before)
 
 

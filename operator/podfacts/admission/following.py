@@ -71,7 +71,7 @@ class Followed:
                 version = ""
                 if error.status != HTTPStatus.GONE:
                     self._report(error)
-                    await asyncio.sleep(min(SLOWEST, 0.5 * 2 ** min(failures, 6)) * random.uniform(0.8, 1.2))  # noqa: S311
+                    await asyncio.sleep(pause(error, failures))
 
     async def _list(self, api: ApiServer) -> str:
         found: dict[str, Tree] = {}
@@ -120,6 +120,12 @@ class Followed:
         if str(error) != self.fault:
             self._log.warning("not followed", resource=self.name, status=error.status, detail=str(error))
         self.fault = str(error)
+
+
+def pause(error: Failed, failures: int) -> float:
+    """How long to wait after so many failures; a right that is missing will not be there in a second."""
+    longest = SLOWEST if error.status == HTTPStatus.FORBIDDEN else 0.5 * 2 ** min(failures, 6)
+    return min(SLOWEST, longest) * random.uniform(0.8, 1.2)  # noqa: S311 - nothing secret about it
 
 
 class Picture:

@@ -208,7 +208,7 @@ def _annotated(pod: Tree, values: Mapping[str, str], record: str, warnings: list
     small thing: raises ``Refused``.
     """
     annotations = texts(mapping(pod, "metadata"), "annotations", ("metadata",))
-    forged = [key for key in annotations if key.startswith(FACTS) and key not in values]
+    forged = forgeries(annotations, values)
     size = sum(
         len(k.encode()) + len(v.encode())
         for k, v in {**annotations, **values}.items()
@@ -222,6 +222,7 @@ def _annotated(pod: Tree, values: Mapping[str, str], record: str, warnings: list
     if size + len(INJECTED) + len(record.encode()) > ANNOTATIONS_LIMIT:
         warnings.append(f"no room for the annotation {INJECTED}: annotations may hold 256 KiB together")
         del wanted[INJECTED]
+        forged += [INJECTED] if INJECTED in annotations else []
     missing = {key: value for key, value in wanted.items() if annotations.get(key) != value}
     if not annotations:
         return (
@@ -238,11 +239,22 @@ def _annotated(pod: Tree, values: Mapping[str, str], record: str, warnings: list
 
 def _refuse_forged(pod: Tree, values: Mapping[str, str]) -> None:
     """In a file it can be taken away by who wrote it; from a pod that is being created, we take it."""
-    for key in texts(mapping(pod, "metadata"), "annotations", ("metadata",)):
-        if key.startswith(FACTS) and key not in values:
-            raise Refused(
-                ("metadata", "annotations", key), "is written by Podfacts when the pod is created: remove it"
-            )
+    for key in forgeries(texts(mapping(pod, "metadata"), "annotations", ("metadata",)), values):
+        raise Refused(
+            ("metadata", "annotations", key), "is written by Podfacts when the pod is created: remove it"
+        )
+
+
+def forgeries(annotations: Mapping[str, str], values: Mapping[str, str]) -> list[str]:
+    """The annotations that only Podfacts may write, and that do not come from it."""
+    return [key for key in annotations if key.startswith(FACTS) and key not in values]
+
+
+def stripped(pod: Tree) -> tuple[Operation, ...]:
+    """What takes from a pod that is let through as it is what its author may not have written."""
+    annotations = texts(mapping(pod, "metadata"), "annotations", ("metadata",))
+    forged = [*forgeries(annotations, {}), *(key for key in annotations if key == INJECTED)]
+    return tuple(Operation(op="remove", path=pointer("metadata", "annotations", key)) for key in forged)
 
 
 def _unknown(profile: Profile, namespace: str, around: Surroundings | None) -> list[str]:

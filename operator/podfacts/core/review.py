@@ -15,7 +15,7 @@ import orjson
 
 from podfacts.core.carried import Surroundings, stamp, topology
 from podfacts.core.facts import Fact
-from podfacts.core.injection import Injection, inject
+from podfacts.core.injection import Injection, inject, stripped
 from podfacts.core.options import NoProfile
 from podfacts.core.patch import Operation, pointer
 from podfacts.core.pod import mapping
@@ -93,9 +93,8 @@ def review(body: bytes, world: World) -> Answer:
         return _reply(named, {"allowed": False, "status": status}, "denied", "bad_input", detail=message)
     except Exception:  # noqa: BLE001 - the one door: a bug of ours must not cost anybody a pod
         warning = "podfacts did not inject: an error of its own, see the log of podfacts-webhook"
-        return _reply(
-            named, {"allowed": True, "warnings": [warning]}, "error", "bug", detail=traceback.format_exc()
-        )
+        detail = traceback.format_exc()
+        return _reply(named, _patched(_forgeries(request), [warning]), "error", "bug", detail=detail)
 
 
 def _answer(request: Mapping[str, Any], world: World, named: dict[str, str]) -> Answer:
@@ -121,10 +120,22 @@ def _answer(request: Mapping[str, Any], world: World, named: dict[str, str]) -> 
     except NoProfile as missing:
         if not world.admit_unknown:
             raise
-        return _let_through(named, "no_profile", f"podfacts: {missing}: it runs without its facts")
+        warning = f"podfacts: {missing}: it runs without its facts"
+        return _reply(named, _patched(stripped(pod), [warning]), "skipped", "no_profile")
     if done.outcome == "skipped":
         return _reply(named, {"allowed": True}, "skipped", "not_asked", detail=done.reason)
     return _injected(named, done)
+
+
+def _forgeries(request: Mapping[str, Any]) -> tuple[Operation, ...]:
+    """What takes away forged facts of a pod that goes without ours, if that much can be made of the request."""
+    pod = request.get("object")
+    if request.get("kind") != POD or request.get("operation") != "CREATE" or not isinstance(pod, dict):
+        return ()
+    try:
+        return stripped(pod)
+    except Refused:
+        return ()
 
 
 def _bound(request: Mapping[str, Any], world: World, named: dict[str, str]) -> Answer:
