@@ -265,6 +265,12 @@ def webhook(profile_files: tuple[str, ...], log_level: Level, **options: Any) ->
     help="A Profile object in YAML, as the webhook has it.",
 )
 @setting(
+    "--authority",
+    type=click.Choice(["own", "external"]),
+    default="own",
+    help="Keep a CA for the webhook, or leave certificates and caBundle to somebody else, such as cert-manager.",
+)
+@setting(
     "--writes-per-second",
     type=click.FloatRange(0.1, 1000),
     default=20,

@@ -112,3 +112,24 @@ def test_on_an_older_server_the_zone_is_carried() -> None:
     assert newer.profiles["web"].hash == older.profiles["web"].hash
     assert [each["name"] for each in newer.profiles["web"].env] == ["ZONE"]
     assert [each["name"] for each in older.profiles["web"].env] == ["ZONE"]
+
+
+def test_a_broken_edit_does_not_open_the_way_for_another_profile() -> None:
+    """Its last good version keeps its meanings, against an older profile that wants one of its names."""
+    stored = catalogue([tree("b", ZONE, born="2026-02-01")], BUILT_IN)
+    trees = [
+        tree("a", RACK, generation=2, born="2026-01-01", stored=(1, [POD])),
+        tree("b", BROKEN, generation=2, born="2026-02-01", stored=(1, [ZONE])),
+    ]
+    for before in (None, stored):
+        found = catalogue(trees, BUILT_IN, before)
+        assert found.verdicts["a"].reason == "Conflict"
+        assert [each.name for each in found.profiles["b"].facts] == ["place"]
+        assert [each.kind for each in found.node_facts] == ["nodeLabel"]
+
+
+def test_a_name_that_is_given_up_is_free_at_once() -> None:
+    first = catalogue([tree("b", ZONE)], BUILT_IN)
+    after = catalogue([tree("b", POD, generation=2), tree("c", RACK, born="2026-03-01")], BUILT_IN, first)
+    assert [each.accepted for each in after.verdicts.values()] == [True, True]
+    assert [each.kind for each in after.node_facts] == ["nodeAnnotation"]

@@ -28,6 +28,7 @@ from tests.e2e.conftest import ADMISSION, REPOSITORY, wait_for
 
 WEBHOOK = "pods.podfacts.dev"
 NODES = "nodes.podfacts.dev"
+NAMED = ("secrets", "leases", "mutatingwebhookconfigurations")
 PROGRAM = """
 import asyncio, json, sys
 from datetime import timedelta
@@ -101,6 +102,7 @@ class Installation:
             "/api/v1/namespaces",
             {"metadata": {"name": self.name, "labels": {"podfacts.test/door": self.name}}},
         )
+        self._cluster.kubectl("apply", "-f", str(REPOSITORY / "deploy/base/05-profiles.yaml"))
         for path in ("rbac/controller.yaml", "deploy/base/10-state.yaml", "deploy/base/40-admission.yaml"):
             for tree in yaml.safe_load_all((REPOSITORY / path).read_text()):
                 self._create(self._renamed(tree))
@@ -120,18 +122,23 @@ class Installation:
         if "namespace" in metadata:
             metadata["namespace"] = self.name
         else:
-            metadata["name"] = self.name
+            metadata["name"] = self._own(metadata["name"])
         for rule in tree.get("rules", []):
-            rule["resourceNames"] = [
-                self.name if each == "podfacts" else each for each in rule["resourceNames"]
-            ]
+            if "resourceNames" in rule:
+                rule["resourceNames"] = [
+                    self.name if each == "podfacts" else each for each in rule["resourceNames"]
+                ]
         if tree["kind"] == "ClusterRoleBinding":
-            tree["roleRef"]["name"] = self.name
+            tree["roleRef"]["name"] = self._own(tree["roleRef"]["name"])
         for subject in tree.get("subjects", []):
             subject["namespace"] = self.name
         for webhook in tree.get("webhooks", []):
             webhook["namespaceSelector"] = {"matchLabels": {"podfacts.test/door": self.name}}
         return tree
+
+    def _own(self, name: str) -> str:
+        """The name that an object without a namespace has here."""
+        return self.name + name.removeprefix("podfacts").removeprefix("-controller")
 
     def _create(self, tree: dict[str, Any]) -> None:
         group, _, version = tree["apiVersion"].rpartition("/")
@@ -146,8 +153,11 @@ class Installation:
         rbac = "/apis/rbac.authorization.k8s.io/v1"
         for path in (
             self.configuration_path,
-            f"{rbac}/clusterrolebindings/{self.name}",
-            f"{rbac}/clusterroles/{self.name}",
+            *(
+                f"{rbac}/{kind}/{self.name}{end}"
+                for kind in ("clusterrolebindings", "clusterroles")
+                for end in ("", "-ca")
+            ),
             f"/api/v1/namespaces/{self.name}",
         ):
             self.api.call("DELETE", path)
@@ -257,7 +267,7 @@ class Installation:
         return ca.certificate_pem if sound else b""
 
     def requests(self) -> list[tuple[str, str, int]]:
-        """What its service account has asked the API server, from the audit log: verb, resource, status."""
+        """What its service account has asked about the CA and the Lease, from the audit log: verb, resource, status."""
         user = f"system:serviceaccount:{self.name}:podfacts-controller"
         events = [
             json.loads(line) for line in self._cluster.audit_log.read_text().splitlines() if user in line
@@ -265,7 +275,9 @@ class Installation:
         return [
             (each["verb"], each["objectRef"]["resource"], each["responseStatus"]["code"])
             for each in events
-            if each["stage"] == "ResponseComplete" and each["user"]["username"] == user
+            if each["stage"] == "ResponseComplete"
+            and each["user"]["username"] == user
+            and each.get("objectRef", {}).get("resource") in NAMED
         ]
 
 

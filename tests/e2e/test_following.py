@@ -12,7 +12,8 @@ import pytest
 
 from podfacts.admission import apiserver
 from podfacts.admission.apiserver import ApiServer, Failed, connect
-from podfacts.admission.following import Followed, Picture, node_part
+from podfacts.admission.following import Followed, Picture
+from podfacts.core.observed import node_part
 from podfacts.core.profile import DEFAULT
 from tests.cluster import Cluster
 from tests.e2e.api import Api

@@ -17,6 +17,7 @@ import structlog
 from podfacts.admission.apiserver import PAGE, ApiServer, Failed, Tree
 from podfacts.core.carried import Surroundings
 from podfacts.core.catalogue import Catalogue, catalogue
+from podfacts.core.observed import namespace_part, node_part
 from podfacts.core.profile import Profile
 from podfacts.core.review import World
 
@@ -25,29 +26,13 @@ SLOWEST = 30.0  # Seconds between two tries, at most.
 TOPOLOGY_SINCE = (1, 35)
 
 
-def node_part(node: Tree) -> Tree:
-    """What facts can name of a node: the rest of its 20 KB is let go."""
-    status = node.get("status") or {}
-    parts = {key: status.get(key) or {} for key in ("capacity", "allocatable", "nodeInfo")}
-    return {"metadata": _metadata_part(node), "status": parts}
-
-
-def namespace_part(namespace: Tree) -> Tree:
-    """What facts can name of a namespace."""
-    return {"metadata": _metadata_part(namespace)}
-
-
-def _metadata_part(tree: Tree) -> Tree:
-    return {key: tree["metadata"].get(key) or {} for key in ("labels", "annotations")}
-
-
 class Followed:
     """One resource by name, each object reduced by ``part``. ``changed`` hears of every change, once the list is whole."""
 
     def __init__(
-        self, path: str, part: Callable[[Tree], Tree], changed: Callable[[], None] = lambda: None
+        self, path: str, part: Callable[[Any], Mapping[str, Any]], changed: Callable[[], None] = lambda: None
     ) -> None:
-        self.objects: dict[str, Tree] = {}
+        self.objects: dict[str, Mapping[str, Any]] = {}
         self.whole = False
         self.fault = "not read yet"
         self.alive = time.monotonic()  # When the API server last said anything about it.
@@ -74,7 +59,7 @@ class Followed:
                     await asyncio.sleep(pause(error, failures))
 
     async def _list(self, api: ApiServer) -> str:
-        found: dict[str, Tree] = {}
+        found: dict[str, Mapping[str, Any]] = {}
         page = {"limit": PAGE}
         while True:
             answer = await api.get(self._path, **page)

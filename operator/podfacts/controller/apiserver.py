@@ -1,8 +1,8 @@
-"""Asks the API server: six calls by path, trees in and trees out, each with a deadline, each failure one exception.
+"""Asks the API server: eight calls by path, trees in and trees out, each with a deadline, each failure one exception.
 
 The objects stay the JSON that was sent. The client's typed models would drop, in an update, every field that is
 newer than they are. A call that fails is not tried again here: the loops that call have their own rhythm, and a
-second try would come from them with what they know by then.
+second try would come from them with what they know by then. Watches are kopf's (watches.py), by the same identity.
 """
 
 import asyncio
@@ -20,16 +20,24 @@ from podfacts import __version__
 
 if TYPE_CHECKING:
     from kubernetes.aio.client.api_client import ApiClient
+    from kubernetes.aio.client.configuration import Configuration
 
 Tree = dict[str, Any]
-Verb = Literal["get", "update", "patch"]
+Verb = Literal["get", "list", "create", "update", "patch"]
 
-METHODS: Mapping[Verb, str] = {"get": "GET", "update": "PUT", "patch": "PATCH"}
-CONTENT_TYPES: Mapping[Verb, str] = {
-    "get": "application/json",
-    "update": "application/json",
-    "patch": "application/json-patch+json",
+METHODS: Mapping[Verb, str] = {
+    "get": "GET",
+    "list": "GET",
+    "create": "POST",
+    "update": "PUT",
+    "patch": "PATCH",
 }
+JSON = "application/json"
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+# Shown as the manager in managedFields, and in audit logs.
+USER_AGENT = f"podfacts-controller/{__version__}"
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
 class NoCluster(Exception):  # noqa: N818 - the sentence is the name
@@ -38,24 +46,27 @@ class NoCluster(Exception):  # noqa: N818 - the sentence is the name
 
 @dataclass(frozen=True)
 class Resource:
-    """One object by its address, in the words that RBAC uses."""
+    """One object by its address, in the words that RBAC uses; all of them with ``name`` ""."""
 
     group: str
     version: str
     plural: str
     name: str
     namespace: str = ""
+    subresource: str = ""
 
     @property
     def path(self) -> str:
         """The URL's path."""
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         scope = f"/namespaces/{self.namespace}" if self.namespace else ""
-        return f"{root}{scope}/{self.plural}/{self.name}"
+        return "/".join(each for each in (f"{root}{scope}", self.plural, self.name, self.subresource) if each)
 
     def __str__(self) -> str:
-        kind = f"{self.plural}.{self.group}" if self.group else self.plural
-        return f"{kind}/{self.name}" + (f" in namespace {self.namespace}" if self.namespace else "")
+        plural = f"{self.plural}/{self.subresource}" if self.subresource else self.plural
+        kind = f"{plural}.{self.group}" if self.group else plural
+        one = f"{kind}/{self.name}" if self.name else kind
+        return one + (f" in namespace {self.namespace}" if self.namespace else "")
 
 
 class Failed(Exception):  # noqa: N818 - it says what became of a call
@@ -73,6 +84,9 @@ class Failed(Exception):  # noqa: N818 - it says what became of a call
         match self.status:
             case 0:
                 return "unreachable"
+            # An admission policy, about this one object: no right is missing.
+            case HTTPStatus.FORBIDDEN if "ValidatingAdmissionPolicy" in str(self):
+                return "refused"
             case HTTPStatus.FORBIDDEN | HTTPStatus.UNAUTHORIZED:
                 return "forbidden"
             case HTTPStatus.NOT_FOUND:
@@ -96,34 +110,66 @@ class ApiServer:
         """Return the object."""
         return await self._call("get", resource)
 
+    async def metadata(self, resource: Resource) -> Tree:
+        """Return the object's metadata: the rest stays where it is."""
+        return await self._call("get", resource, accept=METADATA)
+
+    async def can_list(self, resource: Resource) -> None:
+        """Raise Failed when the resource cannot be listed: it is not served, or there is no right."""
+        await self._call("list", resource, limit="1")
+
+    async def create(self, resource: Resource, tree: Tree) -> Tree:
+        """Create an object, in the collection or as the subresource that ``resource`` is."""
+        return await self._call("create", resource, tree)
+
     async def update(self, resource: Resource, tree: Tree) -> Tree:
         """Replace the object; `metadata.resourceVersion` in the tree makes it a compare-and-swap."""
         return await self._call("update", resource, tree)
 
     async def patch(self, resource: Resource, operations: Sequence[Tree]) -> Tree:
         """Apply a JSON patch; a `test` operation that does not hold comes back as `refused`."""
-        return await self._call("patch", resource, list(operations))
+        return await self._call("patch", resource, list(operations), content=JSON_PATCH)
 
-    async def _call(self, verb: Verb, resource: Resource, body: Tree | list[Tree] | None = None) -> Tree:
+    async def merge(self, resource: Resource, tree: Tree) -> Tree:
+        """Apply a merge patch; `metadata.uid` in it makes it one for that very object."""
+        return await self._call("patch", resource, tree, content=MERGE_PATCH)
+
+    async def version(self) -> tuple[int, int]:
+        """Return the API server's version: (1, 36)."""
+        told = await self._call("get", Resource("", "", "version", ""), path="/version")
+        return int(told["major"]), int(str(told["minor"]).rstrip("+"))
+
+    async def _call(
+        self,
+        verb: Verb,
+        resource: Resource,
+        body: Tree | list[Tree] | None = None,
+        *,
+        path: str = "",
+        content: str = JSON,
+        accept: str = JSON,
+        **query: str,
+    ) -> Tree:
         from kubernetes.aio.config import ConfigException  # noqa: PLC0415  see connect
 
         try:
             async with asyncio.timeout(self._patience):
                 request = await self._client.param_serialize(
                     METHODS[verb],
-                    resource.path,
-                    header_params={"Accept": "application/json", "Content-Type": CONTENT_TYPES[verb]},
+                    path or resource.path,
+                    query_params=list(query.items()),
+                    header_params={"Accept": accept, "Content-Type": content},
                     body=body,
                     auth_settings=["BearerToken"],
                 )
                 response = await self._client.call_api(*request)
-                content: bytes = await response.read()  # type: ignore[no-untyped-call]
+                answered: bytes = await response.read()  # type: ignore[no-untyped-call]
         except TimeoutError:
             raise Failed(verb, resource, 0, f"no answer in {self._patience:g} s") from None
         # The last is what a token file that is empty for a moment raises.
         except (aiohttp.ClientError, OSError, ConfigException) as error:
             raise Failed(verb, resource, 0, str(error) or type(error).__name__) from error
-        answer = _tree(content)
+        answer = _tree(answered)
         if response.status >= HTTPStatus.BAD_REQUEST or answer is None:
             message = answer.get("message") if answer else None
             raise Failed(verb, resource, response.status, str(message or response.reason or response.status))
@@ -132,12 +178,20 @@ class ApiServer:
 
 @asynccontextmanager
 async def connect(patience: float) -> AsyncIterator[ApiServer]:
-    """Give the calls, as the identity found in: $KUBECONFIG > the pod's service account > ~/.kube/config.
+    """Give the calls, as the identity of `configured`. Raises NoCluster."""
+    from kubernetes.aio.client.api_client import ApiClient  # noqa: PLC0415  see configured
+
+    async with ApiClient(await configured()) as client:
+        client.user_agent = USER_AGENT
+        yield ApiServer(client, patience)
+
+
+async def configured() -> "Configuration":
+    """Return address and identity, as found in: $KUBECONFIG > the pod's service account > ~/.kube/config.
 
     Raises NoCluster.
     """
     # Loaded by the one command that needs it: 0.6 s and 55 MB.
-    from kubernetes.aio.client.api_client import ApiClient  # noqa: PLC0415
     from kubernetes.aio.client.configuration import Configuration  # noqa: PLC0415
     from kubernetes.aio.config import (  # noqa: PLC0415
         ConfigException,
@@ -155,10 +209,7 @@ async def connect(patience: float) -> AsyncIterator[ApiServer]:
             await load_kube_config(kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call]
     except (ConfigException, OSError, ValueError) as error:
         raise NoCluster(f"no cluster to talk to: {error}") from error
-    async with ApiClient(configuration) as client:
-        # Shown as the manager in managedFields, and in audit logs.
-        client.user_agent = f"podfacts-controller/{__version__}"
-        yield ApiServer(client, patience)
+    return configuration
 
 
 def _tree(content: bytes) -> Tree | None:

@@ -10,8 +10,10 @@ import signal
 import socket
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Literal
 
 import structlog
 
@@ -19,8 +21,11 @@ import podfacts
 from podfacts.authority.rotation import Policy
 from podfacts.controller.apiserver import ApiServer, NoCluster, Resource, connect
 from podfacts.controller.election import Election
+from podfacts.controller.hearing import Terms
 from podfacts.controller.keeper import Authority, Place
 from podfacts.controller.metrics import ControllerMetrics
+from podfacts.controller.term import Term
+from podfacts.core.profile import DEFAULT, Profile
 from podfacts.serving.listener import CannotBind
 from podfacts.serving.probes import probes
 
@@ -43,13 +48,18 @@ class Settings:
     host: str = "::"
     secret: str = "podfacts-ca"  # noqa: S105  a name
     webhook_configuration: str = "podfacts"
-    webhook: str = "pods.podfacts.dev"
+    webhooks: tuple[str, ...] = ("pods.podfacts.dev", "nodes.podfacts.dev")
     lease: str = "podfacts-controller"
     ca_lifetime: timedelta = timedelta(days=365)
     leaf_lifetime: timedelta = timedelta(hours=24)
     settle: timedelta = timedelta(seconds=60)
     slack: timedelta = timedelta(minutes=5)
     poll: timedelta = timedelta(seconds=5)
+    authority: Literal["own", "external"] = "own"
+    profiles: Mapping[str, Profile] = field(default_factory=lambda: {"default": DEFAULT})
+    writes_per_second: float = 20.0
+    evictions_per_minute: float = 6.0
+    stuck_watch: timedelta = timedelta(seconds=180)
     identity: str = field(default_factory=_identity)
 
     def __post_init__(self) -> None:
@@ -62,6 +72,11 @@ class Settings:
         return Policy(self.ca_lifetime, self.leaf_lifetime, self.settle, self.slack)
 
     @property
+    def terms(self) -> Terms:
+        """What a leader does about pods."""
+        return Terms(self.profiles, self.namespace, self.writes_per_second, self.evictions_per_minute)
+
+    @property
     def place(self) -> Place:
         """The objects that the CA is kept in."""
         return Place(
@@ -72,7 +87,7 @@ class Settings:
                 "mutatingwebhookconfigurations",
                 self.webhook_configuration,
             ),
-            webhook=self.webhook,
+            webhooks=self.webhooks,
         )
 
 
@@ -101,6 +116,7 @@ class Controller:
         self._election = Election(api, lease, settings.identity)
         self._metrics.leading.set_function(self._election.leads)
         self._authority: Authority | None = None
+        self._term: Term | None = None
         self._log = structlog.get_logger()
 
     async def run(self, stop: asyncio.Event) -> int:
@@ -137,22 +153,39 @@ class Controller:
             return f"the election has not moved for {now - self._election.beat:.0f} s"
         if self._authority and now - self._authority.beat > STUCK:
             return f"the CA has not been looked at for {now - self._authority.beat:.0f} s"
+        # Without an answer to the Lease there is none to a watch either.
+        silent = self._term.vitals.silent(self._settings.stuck_watch.total_seconds()) if self._term else None
+        if silent and self._election.fault is None:
+            return f"the watch of {silent} has shown no life for {self._settings.stuck_watch.total_seconds():g} s"
         return None
 
     def hindered(self) -> str | None:
         """Why the replica is of no use until somebody gives it a right or an object. Networks heal by themselves."""
         if not self._election.answered:
             return str(self._election.fault or "the Lease has not been read yet")
-        faults = (self._election.fault, self._authority.fault if self._authority else None)
+        faults = (
+            self._election.fault,
+            self._authority.fault if self._authority else None,
+            self._term.fault if self._term else None,
+        )
         return next((str(each) for each in faults if each and each.reason in ("forbidden", "absent")), None)
 
     async def _lead(self) -> None:
         """What only the active replica does. A new term knows nothing of the one before: others have led since."""
         settings = self._settings
-        self._authority = Authority(
-            self._api, settings.place, settings.policy, self._metrics, leads=self._election.leads
-        )
+        self._term = Term(settings.terms, self._metrics, leads=self._election.leads)
+        works = [asyncio.create_task(self._term.hold())]
+        if settings.authority == "own":
+            self._authority = Authority(
+                self._api, settings.place, settings.policy, self._metrics, leads=self._election.leads
+            )
+            works.append(asyncio.create_task(self._authority.keep(settings.poll.total_seconds())))
         try:
-            await self._authority.keep(settings.poll.total_seconds())
+            done, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
+            for each in done:
+                each.result()
         finally:
-            self._authority = None
+            for each in works:
+                each.cancel()
+            await asyncio.wait(works)
+            self._authority = self._term = None

@@ -8,7 +8,7 @@ A node's facts are stamped on a Binding, which does not say whose pod is bound. 
 meaning in the whole cluster: a profile that gives it another one is not accepted while the first is in force.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -65,30 +65,81 @@ def catalogue(
 
     ``before`` is the catalogue until now: its verdicts hold the last good versions.
     """
-    meanings: dict[str, tuple[str, Fact]] = {}
+    claims = _Claims()
     for profile in built_in.values():
-        _claim(profile, meanings)
+        claims.put(profile)
+    # What is in force keeps its meanings against every edit, its own pending one among them.
+    ordered = sorted(trees, key=_age)
+    standing: dict[str, _Version] = {}
+    for tree in ordered:
+        version = _standing(tree, before, topology_labels=topology_labels)
+        if version and not claims.clash(version.profile):
+            standing[version.profile.name] = version
+            claims.put(version.profile)
     verdicts: dict[str, Verdict] = {}
-    for tree in sorted(trees, key=_order):
-        verdict = _judge(tree, meanings, before, topology_labels=topology_labels)
-        verdicts[tree["metadata"]["name"]] = verdict
+    for tree in ordered:
+        name = tree["metadata"]["name"]
+        verdict = _judge(tree, claims, standing.get(name), before, topology_labels=topology_labels)
+        verdicts[name] = verdict
         if verdict.in_force:
-            _claim(verdict.in_force, meanings)
+            claims.put(verdict.in_force)
     found = {name: verdict.in_force for name, verdict in verdicts.items() if verdict.in_force}
     # An object takes the place of a built-in profile even while none of its versions can be used: its admin wrote it.
     kept = {name: profile for name, profile in built_in.items() if name not in verdicts}
-    return Catalogue({**kept, **found}, verdicts, tuple(fact for _, fact in meanings.values()))
+    return Catalogue({**kept, **found}, verdicts, claims.facts({*kept, *found}))
 
 
-def _order(tree: Any) -> tuple[bool, str, str]:
-    """What is in force already goes first, then the older one."""
+class _Version(NamedTuple):
+    """A version of an object that can be used."""
+
+    profile: Profile
+    generation: int
+    spec: Any
+
+
+class _Claims:
+    """What each node's fact means, by who says so: a profile that is in force, or is about to be."""
+
+    def __init__(self) -> None:
+        self._facts: dict[str, tuple[Fact, ...]] = {}
+
+    def put(self, profile: Profile) -> None:
+        """Take a profile's meanings, in the place of those that it had."""
+        self._facts[profile.name] = tuple(each for each in profile.carried if each.kind in NODE_KINDS)
+
+    def clash(self, profile: Profile) -> str:
+        """A sentence about the first fact whose name means something else to another profile; "" if there is none."""
+        for fact in profile.carried:
+            if fact.kind not in NODE_KINDS:
+                continue
+            for owner, facts in self._facts.items():
+                other = next((each for each in facts if each.name == fact.name), fact)
+                if owner != profile.name and _meaning(other) != _meaning(fact):
+                    return (
+                        f"fact {fact.name} is {other.kind} {other.key} in profile {owner}, and a node's fact has "
+                        "one meaning in the cluster: give this one another name"
+                    )
+        return ""
+
+    def facts(self, names: Container[str]) -> tuple[Fact, ...]:
+        """The facts of all these profiles, each name once."""
+        found = {each.name: each for owner, facts in self._facts.items() if owner in names for each in facts}
+        return tuple(found.values())
+
+
+def _age(tree: Any) -> tuple[str, str]:
+    """The older one goes first."""
     metadata = tree["metadata"]
-    settled = _stored(tree).get("generation") == metadata.get("generation")
-    return not settled, str(metadata.get("creationTimestamp", "")), metadata["name"]
+    return str(metadata.get("creationTimestamp", "")), metadata["name"]
 
 
 def _judge(
-    tree: Any, meanings: Mapping[str, tuple[str, Fact]], before: Catalogue | None, *, topology_labels: bool
+    tree: Any,
+    claims: _Claims,
+    standing: _Version | None,
+    before: Catalogue | None,
+    *,
+    topology_labels: bool,
 ) -> Verdict:
     metadata = tree["metadata"]
     uid, generation = str(metadata.get("uid", "")), int(metadata.get("generation", 0))
@@ -98,13 +149,13 @@ def _judge(
         reason: Reason = "Invalid"
         message = str(refused)
     else:
-        clash = _clash(profile, meanings)
+        clash = claims.clash(profile)
         if not clash:
             return Verdict(uid, generation, "Accepted", "in force", profile, generation, tree["spec"])
         reason, message = "Conflict", clash
-    last = _last_good(tree, uid, before, topology_labels=topology_labels)
-    if last and not _clash(last[0], meanings):
-        return Verdict(uid, generation, reason, f"{message}; generation {last[1]} stays in force", *last)
+    if standing:
+        message = f"{message}; generation {standing.generation} stays in force"
+        return Verdict(uid, generation, reason, message, *standing)
     return Verdict(uid, generation, reason, f"{message}; no version of it is in force", None, 0, None)
 
 
@@ -120,52 +171,27 @@ def _read(tree: Any, before: Catalogue | None, *, topology_labels: bool) -> Prof
     return parse_profile({**OBJECT, **bare}, topology_labels=topology_labels)
 
 
-def _last_good(
-    tree: Any, uid: str, before: Catalogue | None, *, topology_labels: bool
-) -> tuple[Profile, int, Any] | None:
-    """The last good version: as this replica knows it, else as the object's status says."""
-    known = before.verdicts.get(tree["metadata"]["name"]) if before else None
-    if known and known.uid == uid and known.in_force:
-        return known.in_force, known.in_force_generation, known.in_force_spec
+def _standing(tree: Any, before: Catalogue | None, *, topology_labels: bool) -> _Version | None:
+    """The version that is in force until now: as this replica knows it, else as the object's status says."""
+    metadata = tree["metadata"]
+    known = before.verdicts.get(metadata["name"]) if before else None
+    if known and known.uid == str(metadata.get("uid", "")):
+        return _Version(*known[4:]) if known.in_force else None
     stored = _stored(tree)
     if "spec" not in stored:
         return None
-    old = {**OBJECT, "metadata": tree["metadata"], "spec": stored["spec"]}
+    old = {**OBJECT, "metadata": metadata, "spec": stored["spec"]}
     try:
-        return (
-            parse_profile(old, topology_labels=topology_labels),
-            int(stored.get("generation", 0)),
-            stored["spec"],
-        )
+        profile = parse_profile(old, topology_labels=topology_labels)
     except Refused:  # Written by a version of Podfacts that could use it.
         return None
+    return _Version(profile, int(stored.get("generation", 0)), stored["spec"])
 
 
 def _stored(tree: Any) -> Mapping[str, Any]:
     status = tree.get("status")
     found = status.get("inForce") if isinstance(status, dict) else None
     return found if isinstance(found, dict) else {}
-
-
-def _claim(profile: Profile, meanings: dict[str, tuple[str, Fact]]) -> None:
-    for fact in _of_node(profile):
-        meanings.setdefault(fact.name, (profile.name, fact))
-
-
-def _clash(profile: Profile, meanings: Mapping[str, tuple[str, Fact]]) -> str:
-    """A sentence about the first fact whose name means something else already; "" when there is none."""
-    for fact in _of_node(profile):
-        owner, other = meanings.get(fact.name, (profile.name, fact))
-        if owner != profile.name and _meaning(other) != _meaning(fact):
-            return (
-                f"fact {fact.name} is {other.kind} {other.key} in profile {owner}, and a node's fact has one meaning "
-                "in the cluster: give this one another name"
-            )
-    return ""
-
-
-def _of_node(profile: Profile) -> Iterable[Fact]:
-    return (fact for fact in profile.carried if fact.kind in NODE_KINDS)
 
 
 def _meaning(fact: Fact) -> tuple[str, str, str, str | None]:

@@ -1,0 +1,138 @@
+"""The four watches: kopf's, and here is all of kopf that there is.
+
+Only ``index`` and ``on.event``, which write nothing to any object. Nodes, namespaces and profiles are told in index functions:
+kopf calls those before any handler, and no handler before all three lists are complete, so that no pod is ever judged by
+half a cluster. The number of kopf's workers is not limited for the same reason: with fewer workers than nodes, all of
+them would wait for the rest of the list, for ever.
+
+kopf ends every task of its event loop that is younger than itself when it ends, and takes the signals of the main thread:
+so it runs in a loop of a thread of its own (term.py).
+"""
+
+import asyncio
+import logging
+import ssl
+import time
+from typing import Any, Protocol
+
+import aiohttp
+import kopf
+
+from podfacts.controller.apiserver import USER_AGENT, configured
+from podfacts.controller.vitals import WATCH_SECONDS, Vitals
+from podfacts.core.options import INJECT
+
+OPTED_IN = f"{INJECT},{INJECT}!=false"
+PAGE = 500  # As client-go's reflector lists.
+LOGIN_PAUSE = 5.0  # Seconds between two logins: a token that is refused is asked for again at once.
+
+
+class Listener(Protocol):
+    """Who hears what is seen; a tree of None says that the object is gone."""
+
+    def node(self, name: str, uid: str, tree: Any) -> None:
+        """A node, as soon as it is seen."""
+
+    def namespace(self, name: str, uid: str, tree: Any) -> None:
+        """A namespace, as soon as it is seen."""
+
+    def profile(self, name: str, uid: str, tree: Any) -> None:
+        """A Profile, as soon as it is seen."""
+
+    def settled(self) -> None:
+        """The lists are complete: what was seen until now may be judged."""
+
+    def pod(self, tree: Any, *, gone: bool) -> None:
+        """An opted-in pod. The lists are complete."""
+
+
+async def watch(listener: Listener, vitals: Vitals) -> None:
+    """Watch until cancelled. Raises what kopf raises when it cannot go on."""
+    # What it says of each object at level info is one line an event. That there are no signals is meant so.
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
+    await kopf.operator(
+        registry=registry(listener, vitals), settings=settings(), standalone=True, clusterwide=True
+    )
+
+
+def settings() -> kopf.OperatorSettings:
+    """What differs from kopf's defaults."""
+    chosen = kopf.OperatorSettings()
+    chosen.scanning.disabled = True  # Else it lists and watches CRDs, a right that nothing needs.
+    chosen.posting.enabled = False
+    # Else it kills this process ten minutes after a lost Lease.
+    chosen.process.ultimate_exiting_timeout = None
+    chosen.watching.label_selectors["", "v1", "pods"] = OPTED_IN
+    chosen.watching.server_timeout = WATCH_SECONDS
+    chosen.watching.chunk_size = PAGE
+    chosen.watching.connect_timeout = 10
+    chosen.networking.request_timeout = 60
+    chosen.queueing.idle_timeout = 1.0  # A worker is a task and a queue: gone sooner, there are fewer.
+    chosen.queueing.exit_timeout = 0.5
+    return chosen
+
+
+def registry(listener: Listener, vitals: Vitals) -> kopf.OperatorRegistry:
+    """The handlers."""
+    found = kopf.OperatorRegistry()
+    logged_in = -LOGIN_PAUSE
+
+    @kopf.on.login(registry=found)
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        nonlocal logged_in
+        await asyncio.sleep(max(0.0, logged_in + LOGIN_PAUSE - time.monotonic()))
+        logged_in = time.monotonic()
+        return await session(vitals)
+
+    for plural, told in (("nodes", listener.node), ("namespaces", listener.namespace)):
+        _follow(found, ("", "v1", plural), told, listener)
+    _follow(found, ("podfacts.dev", "v1alpha1", "profiles"), listener.profile, listener)
+
+    @kopf.on.event("", "v1", "pods", registry=found)
+    async def pod(event: Any, **_: Any) -> None:
+        listener.settled()
+        listener.pod(event["object"], gone=event["type"] == "DELETED")
+
+    return found
+
+
+def _follow(
+    found: kopf.OperatorRegistry, resource: tuple[str, str, str], told: Any, listener: Listener
+) -> None:
+    group, version, plural = resource
+
+    @kopf.index(group, version, plural, id=f"{plural}-seen", registry=found)
+    async def seen(body: Any, name: Any, uid: Any, **_: Any) -> None:
+        told(str(name), str(uid), dict(body))
+
+    @kopf.on.event(group, version, plural, id=f"{plural}-settled", registry=found)
+    async def settled(event: Any, name: Any, uid: Any, **_: Any) -> None:
+        if event["type"] == "DELETED":
+            told(str(name), str(uid), None)
+        listener.settled()
+
+
+async def session(vitals: Vitals) -> kopf.AiohttpSession:
+    """A client for kopf, as the identity that the other calls have, with the token as it is at each request."""
+    configuration = await configured()
+    tls = ssl.create_default_context(cafile=configuration.ssl_ca_cert, cadata=configuration.ca_cert_data)
+    if configuration.cert_file:
+        tls.load_cert_chain(configuration.cert_file, configuration.key_file)
+
+    async def authorized(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        if token := await configuration.get_api_key_with_prefix("BearerToken", alias="authorization"):
+            request.headers["Authorization"] = token
+        if configuration.tls_server_name:
+            request.server_hostname = configuration.tls_server_name
+        return await handler(request)
+
+    client = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=tls),
+        headers={"User-Agent": USER_AGENT},
+        middlewares=(authorized,),
+        trace_configs=[vitals.trace()],
+    )
+    return kopf.AiohttpSession(server=configuration.host, aiohttp_session=client)
