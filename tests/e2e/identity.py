@@ -63,7 +63,8 @@ def certificate_authority(cluster: Cluster) -> bytes:
     config = yaml.safe_load(cluster.kubeconfig.read_text())["clusters"][0]["cluster"]
     if data := config.get("certificate-authority-data"):
         return base64.b64decode(str(data))
-    return (cluster.kubeconfig.parent / config["certificate-authority"]).read_bytes()
+    path: Path = cluster.kubeconfig.parent / config["certificate-authority"]
+    return path.read_bytes()
 
 
 def cluster_rules(component: str) -> list[dict[str, Any]]:

@@ -176,7 +176,8 @@ def _standing(tree: Any, before: Catalogue | None, *, topology_labels: bool) -> 
     metadata = tree["metadata"]
     known = before.verdicts.get(metadata["name"]) if before else None
     if known and known.uid == str(metadata.get("uid", "")):
-        return _Version(*known[4:]) if known.in_force else None
+        version = (known.in_force_generation, known.in_force_spec)
+        return _Version(known.in_force, *version) if known.in_force else None
     stored = _stored(tree)
     if "spec" not in stored:
         return None
