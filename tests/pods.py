@@ -4,6 +4,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from podfacts.core.carried import Surroundings
+
 NAMES = st.sampled_from(["main", "side", "setup", "proxy", "a", "z9"])
 ENV_NAMES = st.sampled_from(
     ["POD_NAME", "POD_IP", "NODE_NAME", "APP", "TEAM", "CPU_LIMIT", "HOME", "X.y-z", "KUBERNETES_API"]
@@ -146,4 +148,75 @@ def automounted(draw: st.DrawFn, profiles: tuple[str, ...]) -> dict[str, Any]:
             mounts = container.setdefault("volumeMounts", [])
             if draw(st.booleans()) and all(each["mountPath"] != TOKEN for each in mounts):
                 mounts.insert(draw(st.integers(0, len(mounts))), {"name": name, "mountPath": TOKEN})
+    return pod
+
+
+ZONE = "topology.kubernetes.io/zone"
+# What a fact may look for, on whatever may carry it, and values that a pod could not carry.
+VALUES = st.sampled_from(["", "a", "$(POD_NAME)", "ünï", "x" * 1024, "x" * 1025, "a\0b"])
+FORGED = st.sampled_from(["forged", "forged\0", "forged" * 300, ""])
+KEYS = (
+    "instance-type",
+    "rack",
+    "gpu",
+    "owner-name",
+    "image.main",
+    "cluster",
+    "team",
+    "contact",
+    "tier",
+    "other",
+    "zone",
+)
+
+
+def cluster_objects() -> st.SearchStrategy[dict[str, Any]]:
+    """A node or a namespace, as little of it as facts can name."""
+    labels = {
+        ZONE: st.just("z1"),
+        "node.kubernetes.io/instance-type": st.just("m5.large"),
+        "example.com/gpu": st.sampled_from(["", "a100"]),
+        "example.com/team": st.just("blue"),
+        "podfacts.dev/node-facts": st.sampled_from(["enabled", "disabled"]),
+    }
+    annotations = {"Example.com/Rack": VALUES}
+    parts = {
+        "labels": st.fixed_dictionaries({}, optional=labels) | st.none(),
+        "annotations": st.fixed_dictionaries(
+            {"example.com/contact": st.just("me") | VALUES}, optional=annotations
+        ),
+    }
+    status = {
+        "allocatable": st.fixed_dictionaries(
+            {}, optional={"memory": st.sampled_from(["16384256Ki", "1e3", "many"])}
+        ),
+        "nodeInfo": st.fixed_dictionaries({}, optional={"kernelVersion": VALUES}),
+    }
+    return st.fixed_dictionaries(
+        {"metadata": st.fixed_dictionaries(parts)},
+        optional={"status": st.fixed_dictionaries({}, optional=status)},
+    )
+
+
+SURROUNDINGS = st.builds(
+    Surroundings,
+    st.fixed_dictionaries({}, optional={"n1": cluster_objects()}),
+    st.fixed_dictionaries({"other": cluster_objects()}, optional={"shop": cluster_objects()}),
+)
+
+
+@st.composite
+def forging(draw: st.DrawFn, profiles: tuple[str, ...]) -> dict[str, Any]:
+    """One opted-in pod whose author may have written facts too, and chosen the node."""
+    pod: dict[str, Any] = draw(pods(profiles))
+    metadata = pod["metadata"]
+    keys = st.sampled_from(KEYS).map(lambda key: f"facts.podfacts.dev/{key}")
+    forged: dict[str, str] = draw(st.dictionaries(keys, FORGED, max_size=4))
+    if forged or draw(st.booleans()):
+        metadata["annotations"] = metadata.get("annotations", {}) | forged
+    more = {"tier": st.sampled_from(["gold", ""]), "app": st.just("web"), ZONE: st.just("z1")}
+    metadata["labels"] |= draw(st.fixed_dictionaries({}, optional=more))
+    node = draw(st.sampled_from([None, "n1", "n1", "gone"]))
+    if node:
+        pod["spec"]["nodeName"] = node
     return pod

@@ -6,10 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podfacts.core.carried import STAMP_LIMIT, Owner, runtime, stamp
+from podfacts.core.carried import (
+    STAMP_LIMIT,
+    Owner,
+    Surroundings,
+    annotation,
+    at_create,
+    node_values,
+    runtime,
+    stamp,
+    topology,
+)
 from podfacts.core.facts import LONGEST_VALUE, fit
 from podfacts.core.profile import Profile, parse_profile
 from podfacts.core.quantity import divided
+from podfacts.core.refusal import Refused
 from tests.case import PROFILES
 
 NODE: dict[str, Any] = {
@@ -103,7 +114,8 @@ def test_a_fact_that_the_node_lacks_is_written_empty_so_that_nobody_else_can() -
 
 
 @pytest.mark.parametrize(
-    "target", [{"kind": "Node", "name": "gone"}, {"kind": "Pod", "name": "n1"}, {}, {"name": 7}]
+    "target",
+    [{"kind": "Node", "name": "gone"}, {"kind": "Pod", "name": "n1"}, {}, {"name": 7}, {"name": ["n1"]}],
 )
 def test_a_node_that_nobody_knows_has_no_facts(target: dict[str, Any]) -> None:
     forged = {"facts.podfacts.dev/rack": "forged"}
@@ -147,8 +159,152 @@ def test_what_fits_is_short_and_free_of_nul(value: str) -> None:
         ("5E", "1P", "5000"),
         ("100n", "1", "1"),
         ("0", "1", "0"),
+        ("1500u", "1m", "2"),
+        ("1500000n", "1m", "2"),
+        ("1e-3", "1m", "1"),
+        ("2E3", "1k", "2"),
+        ("1Ei", "1Pi", "1024"),
         ("many", "1", None),
     ],
 )
 def test_a_quantity_in_whole_divisors_rounded_up(quantity: str, divisor: str, shown: str | None) -> None:
     assert divided(quantity, divisor) == shown
+
+
+NOWHERE = Surroundings({}, {})
+TEAM = {"name": "team", "namespaceLabel": "example.com/team"}
+CONTACT = {"name": "contact", "namespaceAnnotation": "example.com/contact", "required": True}
+
+
+def test_what_a_namespace_says_is_left_out_while_nobody_knows_the_namespace() -> None:
+    facts = profile(TEAM, {"name": "cluster", "value": "prod"})
+    assert at_create({}, facts, "shop", NOWHERE) == {"facts.podfacts.dev/cluster": "prod"}
+    assert at_create({}, facts, "shop", Surroundings({}, {"shop": {}})) == {
+        "facts.podfacts.dev/cluster": "prod",
+        "facts.podfacts.dev/team": "",
+    }
+
+
+@pytest.mark.parametrize("contact", [None, "", "x" * (LONGEST_VALUE + 1), "a\0b"])
+def test_no_pod_starts_without_what_its_namespace_must_say(contact: str | None) -> None:
+    shop = {"metadata": {"annotations": {"example.com/contact": contact}}}
+    for namespaces in ({"shop": shop}, {}):
+        with pytest.raises(
+            Refused, match="profile p requires the annotation example.com/contact of the name"
+        ):
+            at_create({}, profile(CONTACT), "shop", Surroundings({}, namespaces))
+
+
+def test_in_a_file_the_namespace_is_not_asked_for_what_it_must_say_and_the_pod_is() -> None:
+    both = profile(CONTACT, {"name": "app", "annotation": "app", "required": True})
+    pod = {"metadata": {"annotations": {"app": "web"}}}
+    assert at_create(pod, both, "", None) == {}
+    for annotations in ({}, {"app": ""}):
+        for around in (
+            None,
+            Surroundings({}, {"": {"metadata": {"annotations": {"example.com/contact": "x"}}}}),
+        ):
+            with pytest.raises(
+                Refused, match="metadata.annotations.app: is required by profile p: write a value"
+            ):
+                at_create({"metadata": {"annotations": annotations}}, both, "", around)
+
+
+@pytest.mark.parametrize("kind", ["label", "annotation"])
+def test_a_default_goes_where_nothing_is_and_not_where_the_empty_value_is(kind: str) -> None:
+    facts = profile({"name": "tier", kind: "tier", "default": "silver"})
+    other = {"label": "annotations", "annotation": "labels"}[kind]
+    for tree, shown in (
+        ({"metadata": {f"{kind}s": {"tier": "gold"}, other: {"tier": "not mine"}}}, "gold"),
+        ({"metadata": {f"{kind}s": {"tier": ""}}}, ""),
+        ({"metadata": {other: {"tier": "not mine"}}}, "silver"),
+        ({}, "silver"),
+    ):
+        assert at_create(tree, facts, "", None) == {"facts.podfacts.dev/tier": shown}
+
+
+def test_a_node_or_namespace_that_says_nothing_at_all_is_known_all_the_same() -> None:
+    facts = profile(TEAM, {"name": "rack", "nodeLabel": "rack", "default": "none"})
+    assert runtime({}, facts, node={}, namespace={}, owner=None) == {
+        "facts.podfacts.dev/team": "",
+        "facts.podfacts.dev/rack": "none",
+    }
+
+
+def test_only_a_nodes_facts_are_read_from_a_node() -> None:
+    assert node_values(PROFILES["company"].facts, NODE) == {}
+
+
+def test_a_resource_may_have_dots_in_its_name() -> None:
+    facts = profile({"name": "gpus", "nodeField": "status.capacity.example.com/gpu"})
+    node = {"status": {"capacity": {"example.com/gpu": "8", "example": "no"}}}
+    assert node_values(facts.facts, node) == {"facts.podfacts.dev/gpus": "8"}
+
+
+def test_a_topology_label_is_no_forgery_where_the_node_has_it_for_kubernetes_writes_over_it() -> None:
+    zone = "topology.kubernetes.io/zone"
+    pod = {"metadata": {"labels": {zone: "z1"}}, "spec": {"nodeName": "n1"}}
+    nodes = {"n1": {"metadata": {"labels": {zone: "z1"}}}}
+    assert at_create(pod, profile({"name": "zone", "nodeLabel": zone}), "", Surroundings(nodes, {})) == {}
+
+
+@pytest.mark.parametrize("value", ["x" * (LONGEST_VALUE + 1), "a\0b"])
+def test_nothing_that_a_pod_could_not_carry_comes_from_owner_or_status(value: str) -> None:
+    facts = profile(
+        {"name": "image", "image": "digest"},
+        {"name": "kind", "owner": "kind"},
+        {"name": "owner", "owner": "name"},
+    )
+    pod = {"status": {"containerStatuses": [{"name": "main", "imageID": f"app@{value}"}]}}
+    assert runtime(pod, facts, node=None, namespace=None, owner=Owner(value, value)) == {
+        "facts.podfacts.dev/image.main": "",
+        "facts.podfacts.dev/kind": "",
+        "facts.podfacts.dev/owner": "",
+    }
+
+
+def test_each_containers_image_has_a_key_of_its_own_unless_that_is_too_long() -> None:
+    facts = PROFILES["images"]
+    [image] = [each for each in facts.facts if each.kind == "image"]
+    longest, longer = "a" * 57, "a" * 58
+    keys = [annotation(image, each) for each in ("main", longest, longer)]
+    assert keys == ["facts.podfacts.dev/image.main", f"facts.podfacts.dev/image.{longest}", None]
+    statuses = [{"name": each, "imageID": "sha256:0a1b"} for each in ("main", longest, longer)]
+    pod = {"status": {"containerStatuses": statuses}}
+    found = runtime(pod, facts, node=None, namespace=None, owner=None)
+    assert found == dict.fromkeys(keys[:2], "sha256:0a1b")
+
+
+@pytest.mark.parametrize(
+    "target", [{"name": "n1"}, {"kind": "", "name": "n1"}, {"kind": "Node", "name": "n1"}]
+)
+def test_a_target_that_does_not_say_what_it_is_is_a_node(target: dict[str, Any]) -> None:
+    assert stamp({"target": target}, FACTS, {"n1": NODE}).annotations == STAMPED
+
+
+def test_stamps_fill_their_room_to_the_last_byte() -> None:
+    key = len("facts.podfacts.dev/a0")
+    full, rest = divmod(STAMP_LIMIT, key + LONGEST_VALUE)
+    facts = profile(*({"name": f"a{each}", "nodeAnnotation": f"a{each}"} for each in range(full + 1)))
+
+    def stamped(last: int) -> int:
+        values = {f"a{each}": "x" * LONGEST_VALUE for each in range(full)} | {f"a{full}": "x" * last}
+        return stamp(binding("n1"), facts.carried, {"n1": {"metadata": {"annotations": values}}}).cut
+
+    assert [stamped(rest - key), stamped(rest - key + 1)] == [0, 1]
+
+
+def test_stamps_are_measured_in_bytes_and_a_cut_one_may_not_be_forged() -> None:
+    facts = profile(*({"name": f"a{each}", "nodeAnnotation": f"a{each}"} for each in range(9)))
+    node = {"metadata": {"annotations": {f"a{each}": "é" * (LONGEST_VALUE // 2) for each in range(9)}}}
+    forged = {"facts.podfacts.dev/a8": "forged"}
+    done = stamp(binding("n1", annotations=forged), facts.carried, {"n1": node})
+    assert (len(done.annotations), done.cut) == (7, 2)
+    assert done.dropped == ("facts.podfacts.dev/a8",)
+
+
+def test_the_zone_of_a_node_that_nobody_knows_or_that_has_none() -> None:
+    zone = "topology.kubernetes.io/zone"
+    nodes = {"n1": {"metadata": {"labels": {zone: "z1", "a": "b"}}}, "bare": {}}
+    told = {name: topology(binding(name), (zone,), nodes) for name in ("n1", "bare", "gone")}
+    assert told == {"n1": {zone: "z1"}, "bare": {}, "gone": {}}

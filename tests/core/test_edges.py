@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from podfacts.core.carried import Surroundings, at_create
 from podfacts.core.injection import ANNOTATIONS_LIMIT, inject
 from podfacts.core.patch import apply, below, pointer, segments
 from podfacts.core.refusal import Refused
@@ -36,9 +37,139 @@ def test_the_record_may_fill_the_last_byte() -> None:
 
 
 def test_an_old_record_makes_room_for_the_new_one() -> None:
-    old = {"podfacts.dev/injected": "x" * (ANNOTATIONS_LIMIT - 100)}
+    old = {"podfacts.dev/injected": "x" * (ANNOTATIONS_LIMIT - len("podfacts.dev/injected"))}
     done = inject(pod(annotations=old), PROFILES)
     assert [each["path"] for each in done.patch][-1] == "/metadata/annotations/podfacts.dev~1injected"
+
+
+def test_the_record_is_measured_in_bytes() -> None:
+    def mounting(**metadata: Any) -> dict[str, Any]:
+        tree = pod("labels-file", **metadata)
+        tree["spec"]["containers"][0]["volumeMounts"] = [{"name": "a", "mountPath": "/etc/downward/ü"}]
+        return tree
+
+    [written] = inject(mounting(), PROFILES).patch
+    record = written["value"]["podfacts.dev/injected"]
+    room = ANNOTATIONS_LIMIT - len("podfacts.dev/injected") - len(record.encode()) - 1
+    assert len(inject(mounting(annotations={"a": "x" * room}), PROFILES).patch) == 1
+    assert inject(mounting(annotations={"a": "x" * (room + 1)}), PROFILES).patch == ()
+
+
+def test_a_record_that_is_too_long_by_itself_is_left_out() -> None:
+    endless = pod()
+    endless["spec"]["containers"][0] |= {
+        "name": "x" * ANNOTATIONS_LIMIT,
+        "env": [{"name": "POD_NAME", "value": "mine"}],
+    }
+    assert inject(endless, PROFILES).patch == ()
+
+
+SHOP = Surroundings({}, {"shop": {"metadata": {"annotations": {"example.com/contact": "é"}}}})
+
+
+def company(**annotations: str) -> dict[str, Any]:
+    tree = pod("company", annotations=annotations)
+    tree["metadata"]["labels"]["app"] = "web"
+    return tree
+
+
+def test_facts_may_fill_the_last_byte_and_are_never_left_out() -> None:
+    values = at_create(company(), PROFILES["company"], "shop", SHOP)
+    room = ANNOTATIONS_LIMIT - sum(len(key.encode()) + len(value.encode()) for key, value in values.items())
+    full = company(a="x" * (room - 1))
+    done = inject(full, PROFILES, SHOP, "shop")
+    once = apply(full, done.patch)
+    assert once["metadata"]["annotations"] == full["metadata"]["annotations"] | values
+    assert done.warnings[-1].startswith("no room for the annotation podfacts.dev/injected")
+    assert inject(once, PROFILES, SHOP, "shop").patch == ()
+    with pytest.raises(Refused) as refused:
+        inject(company(a="x" * room), PROFILES, SHOP, "shop")
+    assert str(refused.value) == (
+        "metadata.annotations: hold 256 KiB at most, the pod's facts among them: shorten them"
+    )
+
+
+@pytest.mark.parametrize(
+    "key", ["facts.podfacts.dev/contact", "facts.podfacts.dev/other", "podfacts.dev/injected"]
+)
+def test_what_was_forged_takes_no_room(key: str) -> None:
+    forged = company(**{key: "x" * (ANNOTATIONS_LIMIT - len(key))})
+    done = inject(forged, PROFILES, SHOP, "shop")
+    assert done.warnings == ()
+    left = apply(forged, done.patch)["metadata"]["annotations"]
+    assert (
+        left == apply(company(), inject(company(), PROFILES, SHOP, "shop").patch)["metadata"]["annotations"]
+    )
+
+
+def test_what_the_api_server_refuses_is_left_to_it() -> None:
+    more = pod(annotations={"a": "x" * ANNOTATIONS_LIMIT})
+    assert [each["path"] for each in inject(more, PROFILES).patch] == ["/spec/containers/0/env"]
+
+
+def test_what_was_forged_in_a_file_is_for_its_author_to_take_away() -> None:
+    tree = pod("node", annotations={"facts.podfacts.dev/rack": "forged"})
+    with pytest.raises(Refused) as refused:
+        inject(tree, PROFILES)
+    assert str(refused.value) == (
+        "metadata.annotations[facts.podfacts.dev/rack]: is written by Podfacts when the pod is created: remove it"
+    )
+    once = apply(company(), inject(company(), PROFILES).patch)
+    assert inject(once, PROFILES).patch == ()
+
+
+SOON = "instance-type, rack, node-memory, kernel: told by the cluster when the pod is bound to a node"
+EMPTY = (
+    "instance-type, rack, node-memory, kernel: empty when the containers start, unless the namespace has the label "
+    "podfacts.dev/node-facts=enabled"
+)
+NEW = "namespace shop is too new to be known here: its facts follow after the start"
+
+
+@pytest.mark.parametrize(
+    ("profile", "namespaces", "said"),
+    [
+        ("node", None, [SOON]),
+        ("node", {}, [NEW]),
+        ("node", {"shop": {}}, [EMPTY]),
+        ("node", {"shop": {"metadata": {"labels": {"podfacts.dev/node-facts": "disabled"}}}}, [EMPTY]),
+        ("node", {"shop": {"metadata": {"annotations": {"podfacts.dev/node-facts": "enabled"}}}}, [EMPTY]),
+        ("node", {"shop": {"metadata": {"labels": {"podfacts.dev/node-facts": "enabled"}}}}, []),
+        ("held", None, []),
+        ("held", {"shop": {}}, []),
+        ("images", None, []),
+        ("images", {"shop": {}}, []),
+        ("name-env", {}, []),
+    ],
+)
+def test_what_the_author_should_know_of_facts_that_come_later(
+    profile: str, namespaces: dict[str, Any] | None, said: list[str]
+) -> None:
+    around = None if namespaces is None else Surroundings({}, namespaces)
+    assert list(inject(pod(profile), PROFILES, around, "shop").warnings) == said
+
+
+def test_a_list_that_is_null_or_empty_is_made_anew() -> None:
+    for nothing in (None, []):
+        tree = pod("labels-file")
+        tree["spec"]["volumes"] = nothing
+        tree["spec"]["containers"][0]["volumeMounts"] = nothing
+        done = inject(tree, PROFILES)
+        assert [each["path"] for each in done.patch][:2] == [
+            "/spec/containers/0/volumeMounts",
+            "/spec/volumes",
+        ]
+        assert len(apply(tree, done.patch)["spec"]["volumes"]) == 1
+
+
+def test_the_first_mount_in_the_way_is_told_unless_the_place_is_ours_already() -> None:
+    tree = pod("labels-file")
+    mounts = [{"name": "a", "mountPath": "/etc/downward/a"}, {"name": "b", "mountPath": "/etc/downward/b"}]
+    tree["spec"]["containers"][0]["volumeMounts"] = mounts
+    told = "main: the author mounts /etc/downward/a, so nothing is mounted at /etc/downward"
+    assert inject(tree, PROFILES).kept == (told,)
+    mounts.append({"name": "podfacts", "mountPath": "/etc/downward"})
+    assert inject(tree, PROFILES).kept == ()
 
 
 def test_a_value_too_long_for_execve_travels_as_a_file_only() -> None:

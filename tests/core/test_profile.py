@@ -79,6 +79,11 @@ FACTS: list[tuple[dict[str, Any], str]] = [
     ({"name": "x", "label": "a", "required": True, "default": "b"}, "spec.facts[0].default: and required exclude each other: keep one of them"),
     ({"name": "x", "label": "a", "default": "b" * 1025}, "spec.facts[0].default: must be at most 1024 bytes, without NUL"),
     ({"name": "x", "label": "a", "default": None}, "spec.facts[0].default: must be a string"),
+    ({"name": "x", "label": "a", "required": True, "default": ""}, "spec.facts[0].default: and required exclude each other: keep one of them"),
+    ({"name": "x", "label": "a", "default": "a\0"}, "spec.facts[0].default: must be at most 1024 bytes, without NUL"),
+    ({"name": "x", "label": "a", "default": "é" * 513}, "spec.facts[0].default: must be at most 1024 bytes, without NUL"),
+    ({"name": "x", "value": "a", "default": ""}, "spec.facts[0].default: goes with label,"),
+    ({"name": "x", "resource": "limits.example.com/gpu", "divisor": "1"}, "spec.facts[0].resource: must be limits. or requests. with cpu"),
     ({"name": "x", "nodeLabel": "a", "required": True, "env": ""}, "spec.facts[0].required: needs an env name"),
     ({"name": "x", "nodeLabel": "a", "namespaceLabel": "b"}, "spec.facts[0]: needs exactly one source"),
 ]  # fmt: skip
@@ -153,6 +158,7 @@ ACCESS: list[tuple[dict[str, Any], str]] = [
     ({"apiAccess": {"expirationSeconds": 3607}}, "spec.apiAccess.expirationSeconds: 3607 is stretched to a year by the API server: write 3600"),
     ({"volume": {"mountPath": "/var/run"}}, "spec.volume.mountPath: /var/run meets /var/run/secrets/kubernetes.io/serviceaccount, where API access may be: write another path, such as /etc/downward"),
     ({"volume": {"mountPath": "/etc/downward"}, "apiAccess": {"mountPath": "/etc/downward/api"}}, "spec.volume.mountPath: /etc/downward meets /etc/downward/api, where API access may be"),
+    ({"volume": {"mountPath": "/var/run"}, "apiAccess": {"mountPath": "/run/api"}}, "spec.volume.mountPath: /var/run meets /var/run/secrets/kubernetes.io/serviceaccount, where API access may be"),
     ({"apiAccess": {"audience": ""}}, "spec.apiAccess.audience: must be a string, not empty"),
     ({"apiAccess": {"audience": "a b"}}, "spec.apiAccess.audience: must be printable ASCII without spaces, such as https://kubernetes.default.svc; remove it for the API server's own"),
     ({"apiAccess": {"env": {"1A": "ca"}}}, "spec.apiAccess.env.1A: must be letters, digits and '_', not starting with a digit: SSL_CERT_FILE"),
@@ -253,6 +259,20 @@ def test_the_hash_follows_what_the_profile_does() -> None:
     assert moved.hash != parse_profile(profile(GOOD)).hash
 
 
+VARIANTS = {
+    "label": [{}, {"required": True}, {"default": ""}, {"default": "b"}],
+    "nodeLabel": [{}, {"required": True}, {"default": ""}, {"default": "b"}],
+    "nodeField": [{}, {"divisor": "1"}, {"divisor": "1Mi"}],
+}
+
+
+@pytest.mark.parametrize("kind", VARIANTS)
+def test_the_hash_follows_what_becomes_of_an_absent_value_and_the_divisor(kind: str) -> None:
+    key = "status.capacity.memory" if kind == "nodeField" else "a"
+    found = [parse_profile(profile({"name": "x", kind: key, **each})).hash for each in VARIANTS[kind]]
+    assert len(set(found)) == len(found)
+
+
 def test_a_divisor_may_be_a_number() -> None:
     fact = parse_profile(profile({"name": "x", "resource": "limits.cpu", "divisor": 1})).facts[0]
     assert fact.source == {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "1"}}
@@ -286,9 +306,25 @@ def test_facts_that_are_told_late_and_required_hold_the_containers() -> None:
     assert [each.name for each in read.carried] == ["a", "b", "c"]
     with pytest.raises(Refused, match="/run meets /run/podfacts/required, where required facts are held"):
         parse_profile(profile(*facts, volume={"mountPath": "/run"}))
-    with pytest.raises(Refused, match="spec.apiAccess.mountPath: /run/podfacts meets /run/podfacts/required"):
+    with pytest.raises(Refused) as refused:
         parse_profile(profile(*facts, apiAccess={"mountPath": "/run/podfacts"}))
-    assert parse_profile(profile(GOOD, volume={"mountPath": "/run"})).mount_path == "/run"
+    assert str(refused.value) == (
+        "spec.apiAccess.mountPath: /run/podfacts meets /run/podfacts/required, where required facts are held: "
+        "write another path, such as /var/run/secrets/kubernetes.io/serviceaccount"
+    )
+    for free in (GOOD, {"name": "a", "nodeLabel": "a"}, facts[2], facts[3]):
+        assert parse_profile(profile(free, volume={"mountPath": "/run"})).mount_path == "/run"
+
+
+def test_only_what_holds_a_container_back_needs_an_env_name() -> None:
+    [fact] = parse_profile(profile({"name": "x", "label": "a", "required": True, "env": ""})).facts
+    assert (fact.required, fact.env, fact.file) == (True, None, "x")
+
+
+def test_a_containers_image_is_a_file_while_its_key_is_not_too_long() -> None:
+    images = PROFILES["images"]
+    files = [[each["path"] for each in images.container_files("a" * length)] for length in (57, 58)]
+    assert files == [[f"containers/{'a' * 57}/image"], []]
 
 
 def test_zone_and_region_come_from_the_labels_that_kubernetes_sets() -> None:
@@ -303,12 +339,20 @@ def test_zone_and_region_come_from_the_labels_that_kubernetes_sets() -> None:
         "older": True,
         "default": True,
     }
-    assert ways["label"].topology == ("topology.kubernetes.io/zone",)
+    assert ways["label"].topology == PROFILES["node"].topology == ("topology.kubernetes.io/zone",)
+    assert (ways["older"].topology, ways["default"].topology) == ((), ())
     assert ways["label"].hash == ways["older"].hash != ways["default"].hash
+
+
+@pytest.mark.parametrize("kind", ["nodeAnnotation", "namespaceLabel", "namespaceAnnotation"])
+def test_only_a_nodes_label_is_one_that_kubernetes_sets(kind: str) -> None:
+    read = parse_profile(profile({"name": "zone", kind: "topology.kubernetes.io/zone"}))
+    assert ([each.name for each in read.carried], read.topology) == (["zone"], ())
 
 
 def test_the_remedy() -> None:
     assert parse_profile(profile(GOOD, remediate="evict")).remediate == "evict"
     assert parse_profile(profile(GOOD, remediate="none")).hash == parse_profile(profile(GOOD)).hash
+    assert parse_profile(profile(GOOD, remediate="evict")).hash != parse_profile(profile(GOOD)).hash
     with pytest.raises(Refused, match="spec.remediate: must be none or evict"):
         parse_profile(profile(GOOD, remediate="delete"))

@@ -2,6 +2,7 @@
 
 import base64
 import copy
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from podfacts.core.carried import Surroundings
 from podfacts.core.injection import inject
+from podfacts.core.profile import parse_profile
 from podfacts.core.review import Answer, World, review
 from tests.case import PROFILES
 from tests.malformed import MALFORMED
@@ -289,3 +291,59 @@ def test_a_missing_profile_is_let_through_where_the_admin_chose_so() -> None:
     assert warning.startswith("podfacts: metadata.labels[podfacts.dev/inject]: there is no profile 'nobody'")
     refused = orjson.loads(review(orjson.dumps(sent), WORLD).body)["response"]
     assert refused["allowed"] is False
+
+
+def test_what_is_on_the_binding_already_is_not_stamped_again() -> None:
+    target = {"kind": "Node", "name": "n1"}
+    _, response = bound(object={"metadata": {"annotations": None}, "target": target})
+    [operation] = orjson.loads(base64.b64decode(response["patch"]))
+    assert operation["path"] == "/metadata/annotations"
+    answer, response = bound(object={"metadata": {"annotations": operation["value"]}, "target": target})
+    assert (answer.outcome, answer.reason, answer.injected) == ("unchanged", "ok", 0)
+    assert response == {"uid": UID, "allowed": True}
+
+
+def test_who_binds_is_told_of_facts_that_find_no_room() -> None:
+    names = [f"a{each}" for each in range(9)]
+    facts = parse_profile(
+        {
+            "apiVersion": "podfacts.dev/v1alpha1",
+            "kind": "Profile",
+            "metadata": {"name": "p"},
+            "spec": {"facts": [{"name": each, "nodeAnnotation": each} for each in names]},
+        }
+    )
+    node = {"metadata": {"annotations": dict.fromkeys(names, "x" * 1024)}}
+    world = World({}, facts.carried, around=Surroundings({"n1": node}, {}))
+    binding = {"metadata": {"name": "web"}, "target": {"kind": "Node", "name": "n1"}}
+    sent = request(kind={"group": "", "version": "v1", "kind": "Binding"}, object=binding)
+    told = orjson.loads(review(orjson.dumps(sent), world).body)["response"]
+    assert told["warnings"] == ["podfacts: 2 facts of the node are too long together"]
+
+
+def test_a_bare_node_leaves_the_labels_of_an_older_binding_alone() -> None:
+    bare = replace(CLUSTER, node_facts=(), around=Surroundings({"n1": {}}, {}))
+    older = {"group": "", "version": "v1", "resource": "bindings"}
+    binding = {"metadata": {"name": "web"}, "target": {"kind": "Node", "name": "n1"}}
+    sent = request(kind={"group": "", "version": "v1", "kind": "Binding"}, resource=older, object=binding)
+    assert review(orjson.dumps(sent), bare).outcome == "unchanged"
+
+
+def test_a_pods_facts_are_those_of_its_own_namespace() -> None:
+    shop = {"metadata": {"annotations": {"example.com/contact": "me"}}}
+    world = replace(CLUSTER, around=Surroundings({}, {"shop": shop, "other": {"metadata": {}}}))
+    sent = request(object=pod_with(labels={"podfacts.dev/inject": "company", "app": "web"}))
+    told = orjson.loads(review(orjson.dumps(sent), world).body)["response"]
+    [written] = [
+        each["value"]
+        for each in orjson.loads(base64.b64decode(told["patch"]))
+        if each["path"] == "/metadata/annotations"
+    ]
+    assert written["facts.podfacts.dev/contact"] == "me"
+    sent["request"]["namespace"] = "other"
+    assert review(orjson.dumps(sent), world).outcome == "denied"
+
+
+def test_only_a_missing_profile_is_let_through_where_the_admin_chose_so() -> None:
+    wrong = request(object=pod_with(annotations={"podfacts.dev/mount-path": "etc"}))
+    assert review(orjson.dumps(wrong), CLUSTER).outcome == "denied"

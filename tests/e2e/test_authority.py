@@ -255,7 +255,7 @@ def test_what_is_away_is_waited_for(here: Installation) -> None:
     wait_for(lambda: replica.ask("/readyz")[0] == 200, seconds=HEALED)
     assert here.trusted() == ca
 
-    role = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{here.name}/roles/podfacts-controller"
+    role = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{here.name}/roles/podfacts-controller-ca"
     rules = here.api.call("GET", role).body["rules"]
     here.api.call("PATCH", role, {"rules": [rule for rule in rules if rule["resources"] != ["secrets"]]})
     missing = wait_for(lambda: replica.events("a right is missing"))[0]
