@@ -212,7 +212,7 @@ def forging(draw: st.DrawFn, profiles: tuple[str, ...]) -> dict[str, Any]:
     metadata = pod["metadata"]
     keys = st.sampled_from(KEYS).map(lambda key: f"facts.podfacts.dev/{key}")
     forged: dict[str, str] = draw(st.dictionaries(keys, FORGED, max_size=4))
-    if forged or draw(st.booleans()):
+    if draw(st.booleans()) or forged:
         metadata["annotations"] = metadata.get("annotations", {}) | forged
     more = {"tier": st.sampled_from(["gold", ""]), "app": st.just("web"), ZONE: st.just("z1")}
     metadata["labels"] |= draw(st.fixed_dictionaries({}, optional=more))

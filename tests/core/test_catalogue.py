@@ -90,6 +90,16 @@ def test_a_nodes_fact_has_one_meaning_and_the_older_profile_keeps_it() -> None:
         assert [(each.name, each.kind) for each in found.node_facts] == [("place", "nodeLabel")]
 
 
+def test_of_two_that_are_as_old_the_first_by_name_keeps_the_meaning_in_whatever_order_they_come() -> None:
+    one, other = tree("a", ZONE), tree("b", RACK)
+    for order in ([one, other], [other, one]):
+        found = catalogue(order, {})
+        assert {name: each.reason for name, each in found.verdicts.items()} == {
+            "a": "Accepted",
+            "b": "Conflict",
+        }
+
+
 def test_what_is_in_force_keeps_its_meaning_against_an_edit_of_an_older_one() -> None:
     older = tree("a", RACK, generation=2, born="2026-01-01", stored=(1, [POD]))
     newer = tree("b", ZONE, born="2026-02-01", stored=(1, [ZONE]))

@@ -55,6 +55,12 @@ def test_the_record_is_measured_in_bytes() -> None:
     assert inject(mounting(annotations={"a": "x" * (room + 1)}), PROFILES).patch == ()
 
 
+def test_a_forged_record_does_not_stay_for_want_of_room() -> None:
+    other = {"a": "x" * (ANNOTATIONS_LIMIT - 40)}
+    tree = pod(annotations={**other, "podfacts.dev/injected": "forged"})
+    assert apply(tree, inject(tree, PROFILES).patch)["metadata"]["annotations"] == other
+
+
 def test_a_record_that_is_too_long_by_itself_is_left_out() -> None:
     endless = pod()
     endless["spec"]["containers"][0] |= {
@@ -149,17 +155,33 @@ def test_what_the_author_should_know_of_facts_that_come_later(
     assert list(inject(pod(profile), PROFILES, around, "shop").warnings) == said
 
 
-def test_a_list_that_is_null_or_empty_is_made_anew() -> None:
-    for nothing in (None, []):
-        tree = pod("labels-file")
-        tree["spec"]["volumes"] = nothing
-        tree["spec"]["containers"][0]["volumeMounts"] = nothing
-        done = inject(tree, PROFILES)
-        assert [each["path"] for each in done.patch][:2] == [
-            "/spec/containers/0/volumeMounts",
-            "/spec/volumes",
-        ]
-        assert len(apply(tree, done.patch)["spec"]["volumes"]) == 1
+@pytest.mark.parametrize("nothing", [None, []])
+def test_a_list_that_is_null_or_empty_is_made_anew(nothing: Any) -> None:
+    tree = pod("labels-file")
+    tree["spec"]["volumes"] = nothing
+    tree["spec"]["containers"][0]["volumeMounts"] = nothing
+    done = inject(tree, PROFILES)
+    paths = [each["path"] for each in done.patch]
+    assert paths[:2] == ["/spec/containers/0/volumeMounts", "/spec/volumes"]
+    assert len(apply(tree, done.patch)["spec"]["volumes"]) == 1
+
+
+def test_a_mount_of_our_volume_that_holds_nobody_back_is_not_ours() -> None:
+    tree = pod("held")
+    tree["spec"]["volumes"] = [{"name": "podfacts-required", "emptyDir": {}}]
+    tree["spec"]["containers"][0]["volumeMounts"] = [
+        {"name": "podfacts-required", "mountPath": "/run/podfacts/required"}
+    ]
+    with pytest.raises(
+        Refused, match=r"volumeMounts\[0\]: meets /run/podfacts/required, where required facts"
+    ):
+        inject(tree, PROFILES)
+
+
+def test_a_mount_of_ours_without_its_volume_gets_it() -> None:
+    once = apply(pod("held"), inject(pod("held"), PROFILES).patch)
+    del once["spec"]["volumes"]
+    assert [each["path"] for each in inject(once, PROFILES).patch] == ["/spec/volumes"]
 
 
 def test_the_first_mount_in_the_way_is_told_unless_the_place_is_ours_already() -> None:

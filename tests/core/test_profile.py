@@ -259,7 +259,7 @@ def test_the_hash_follows_what_the_profile_does() -> None:
     assert moved.hash != parse_profile(profile(GOOD)).hash
 
 
-VARIANTS = {
+VARIANTS: dict[str, list[dict[str, Any]]] = {
     "label": [{}, {"required": True}, {"default": ""}, {"default": "b"}],
     "nodeLabel": [{}, {"required": True}, {"default": ""}, {"default": "b"}],
     "nodeField": [{}, {"divisor": "1"}, {"divisor": "1Mi"}],

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from podfacts.core.carried import Surroundings
 from podfacts.core.injection import inject
+from podfacts.core.patch import apply
 from podfacts.core.profile import parse_profile
 from podfacts.core.review import Answer, World, review
 from tests.case import PROFILES
@@ -137,6 +138,18 @@ def test_a_bug_of_ours_costs_the_pod_its_facts_and_not_its_life() -> None:
     ]
     assert (answer.outcome, answer.reason) == ("error", "bug")
     assert "AttributeError" in answer.detail
+
+
+def test_a_bug_of_ours_lets_no_forged_fact_through() -> None:
+    forged = {"facts.podfacts.dev/rack": "forged", "podfacts.dev/injected": "forged", "a": "b"}
+    world = World({"default": object()})  # type: ignore[dict-item]
+    answer = review(orjson.dumps(request(object=pod_with(annotations=forged))), world)
+    response = orjson.loads(answer.body)["response"]
+    assert (answer.outcome, response["allowed"], len(response["warnings"])) == ("error", True, 1)
+    assert orjson.loads(base64.b64decode(response["patch"])) == [
+        {"op": "remove", "path": "/metadata/annotations/facts.podfacts.dev~1rack"},
+        {"op": "remove", "path": "/metadata/annotations/podfacts.dev~1injected"},
+    ]
 
 
 def test_a_strange_item_of_a_volume_of_our_name_is_the_authors() -> None:
@@ -347,3 +360,12 @@ def test_a_pods_facts_are_those_of_its_own_namespace() -> None:
 def test_only_a_missing_profile_is_let_through_where_the_admin_chose_so() -> None:
     wrong = request(object=pod_with(annotations={"podfacts.dev/mount-path": "etc"}))
     assert review(orjson.dumps(wrong), CLUSTER).outcome == "denied"
+
+
+def test_a_pod_without_its_profile_is_let_through_without_what_it_forged() -> None:
+    forged = {"facts.podfacts.dev/rack": "forged", "podfacts.dev/injected": "forged", "a": "b"}
+    sent = request(object=pod_with(labels={"podfacts.dev/inject": "nobody"}, annotations=forged))
+    answer = review(orjson.dumps(sent), CLUSTER)
+    assert (answer.outcome, answer.reason) == ("skipped", "no_profile")
+    patch = orjson.loads(base64.b64decode(orjson.loads(answer.body)["response"]["patch"]))
+    assert apply(sent["request"]["object"], patch)["metadata"]["annotations"] == {"a": "b"}
