@@ -308,3 +308,10 @@ def test_the_zone_of_a_node_that_nobody_knows_or_that_has_none() -> None:
     nodes = {"n1": {"metadata": {"labels": {zone: "z1", "a": "b"}}}, "bare": {}}
     told = {name: topology(binding(name), (zone,), nodes) for name in ("n1", "bare", "gone")}
     assert told == {"n1": {zone: "z1"}, "bare": {}, "gone": {}}
+
+
+def test_a_fact_that_finds_room_is_stamped_though_a_longer_one_before_it_did_not() -> None:
+    facts = profile(*({"name": f"a{each}", "nodeAnnotation": f"a{each}"} for each in range(9)))
+    annotations = {f"a{each}": "x" * LONGEST_VALUE for each in range(8)} | {"a8": "short"}
+    done = stamp(binding("n1"), facts.carried, {"n1": {"metadata": {"annotations": annotations}}})
+    assert (done.annotations["facts.podfacts.dev/a8"], done.cut) == ("short", 1)

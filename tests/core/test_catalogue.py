@@ -227,3 +227,8 @@ def test_another_generation_is_read_anew() -> None:
     anew = tree("web", ZONE)
     anew["metadata"]["uid"] = "another"
     assert [each.name for each in catalogue([anew], {}, first).node_facts] == ["place"]
+
+
+def test_a_profile_from_a_file_that_an_object_hides_has_no_meanings() -> None:
+    files = {**BUILT_IN, **catalogue([tree("site", RACK)], {}).profiles}
+    assert catalogue([tree("site", BROKEN), tree("web", ZONE)], files).verdicts["web"].accepted

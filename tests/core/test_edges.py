@@ -313,3 +313,10 @@ def test_a_patch_moves_below_a_prefix() -> None:
 def test_an_operation_without_a_place_is_an_error_as_in_the_api_server(op: Any, path: str) -> None:
     with pytest.raises(ValueError, match=op):
         apply({"list": [1, 2], "text": "x"}, [{"op": op, "path": path, "value": 0}])
+
+
+def test_nothing_is_said_to_follow_that_is_there_or_never_asked_for() -> None:
+    bound = pod("node")
+    bound["spec"]["nodeName"] = "n1"
+    assert inject(bound, PROFILES, Surroundings({"n1": {}}, {"shop": {}}), "shop").warnings == ()
+    assert inject(pod("images"), PROFILES, Surroundings({}, {}), "shop").warnings == ()

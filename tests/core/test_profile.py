@@ -35,6 +35,8 @@ FACTS: list[tuple[dict[str, Any], str]] = [
     ({"name": "x", "label": "a.-b/team"}, "spec.facts[0].label: 'a.-b/team' is no label or annotation key: write it as example.com/team"),
     ({"name": "x", "label": "a" * 254 + "/team"}, f"spec.facts[0].label: '{'a' * 254}/team' is no label or annotation key: write it as example.com/team"),
     ({"name": "x", "field": "metadata.name", "file": "x" * 256}, "spec.facts[0].file: must be a relative path of letters, digits, '-', '_' and '.': zone"),
+    ({"name": "x", "annotation": "facts.podfacts.dev/rack"}, "spec.facts[0].annotation: 'facts.podfacts.dev/rack' is written by Podfacts: write where its value comes from"),
+    ({"name": "x", "field": "metadata.annotations['facts.podfacts.dev/rack']"}, "spec.facts[0].field: 'facts.podfacts.dev/rack' is written by Podfacts"),
     ({"name": "x", "label": ""}, "spec.facts[0].label: must be a string, not empty"),
     ({"name": "x", "field": "metadata.labels", "env": "LABELS"}, "spec.facts[0].env: the Downward API cannot carry this source as env: remove the key"),
     ({"name": "x", "field": "status.podIP", "file": "ip"}, "spec.facts[0].file: the Downward API cannot carry this source as file: remove the key"),

@@ -183,10 +183,11 @@ def stamp(binding: Tree, facts: Iterable[Fact], nodes: Mapping[str, Tree]) -> St
     node = _target(binding, nodes)
     values, size, cut = {}, 0, 0
     for key, value in (node_values(facts, node) if node is not None else {}).items():
-        size += len(key.encode()) + len(value.encode())
-        if size > STAMP_LIMIT:
+        more = len(key.encode()) + len(value.encode())
+        if size + more > STAMP_LIMIT:
             cut += 1
         else:
+            size += more
             values[key] = value
     dropped = tuple(key for key in there if key.startswith(FACTS) and key not in values)
     changed = {key: value for key, value in values.items() if there.get(key) != value}

@@ -65,11 +65,14 @@ def catalogue(
 
     ``before`` is the catalogue until now: its verdicts hold the last good versions.
     """
+    ordered = sorted(trees, key=_age)
+    # An object takes the place of a built-in profile even while none of its versions can be used: its admin wrote it.
+    written = {tree["metadata"]["name"] for tree in ordered}
+    kept = {name: profile for name, profile in built_in.items() if name not in written}
     claims = _Claims()
-    for profile in built_in.values():
+    for profile in kept.values():
         claims.put(profile)
     # What is in force keeps its meanings against every edit, its own pending one among them.
-    ordered = sorted(trees, key=_age)
     standing: dict[str, _Version] = {}
     for tree in ordered:
         version = _standing(tree, before, topology_labels=topology_labels)
@@ -84,8 +87,6 @@ def catalogue(
         if verdict.in_force:
             claims.put(verdict.in_force)
     found = {name: verdict.in_force for name, verdict in verdicts.items() if verdict.in_force}
-    # An object takes the place of a built-in profile even while none of its versions can be used: its admin wrote it.
-    kept = {name: profile for name, profile in built_in.items() if name not in verdicts}
     return Catalogue({**kept, **found}, verdicts, claims.facts({*kept, *found}))
 
 

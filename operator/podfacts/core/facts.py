@@ -282,6 +282,8 @@ def _field_path(key: str, value: str, path: tuple[Segment, ...]) -> str:
             f"must be one of {', '.join(sorted(IN_ENV | IN_FILES))}, metadata.labels['KEY'] or "
             "metadata.annotations['KEY']",
         )
+    if value.startswith(f"metadata.annotations['{FACTS}"):
+        raise Refused(path, f"{match[1]!r} is written by Podfacts: write where its value comes from")
     # The API server looks at an annotation's key in lower case, and at a label's as it is.
     subscript = match[1].lower() if value.startswith("metadata.annotations") else match[1]
     if not QUALIFIED.fullmatch(subscript):

@@ -34,11 +34,9 @@ def gate(pod: Tree, chosen: Sequence[Container], names: Sequence[str], mount_pat
         return Gate()
     if overlap(mount_path, PLACE):
         raise Refused((), f"{mount_path} meets {PLACE}, where required facts are held: write another path")
-    # A folder for each: a name of a file has 255 bytes at most, and a fact may be longer than one.
-    expression = "/".join(f"$({name})" for name in names)
     mounts = []
     for container in chosen:
-        mount = Mount(container, VOLUME, PLACE, expression)
+        mount = Mount(container, VOLUME, PLACE, expression(names))
         if not _there(mount):
             mounts.append(mount)
     ours = {"name": VOLUME, "emptyDir": {}}
@@ -49,6 +47,15 @@ def gate(pod: Tree, chosen: Sequence[Container], names: Sequence[str], mount_pat
             ("spec", "volumes", at), f"the name {VOLUME} is kept for required facts: rename the volume"
         )
     return Gate(tuple(mounts), () if at is not None else (ours,))
+
+
+def expression(names: Sequence[str]) -> str:
+    """What the kubelet cannot expand while one of the variables is empty.
+
+    A folder for each: a file's name has 255 bytes at most, and a fact may be longer than one. The first is fixed, because
+    the kubelet takes no path that is absolute, as a value may be.
+    """
+    return "/".join(("held", *(f"$({name})" for name in names)))
 
 
 def _there(wanted: Mount) -> bool:

@@ -14,7 +14,7 @@ from podfacts.core.ambassador import NAME, sidecar
 from podfacts.core.apiaccess import NONE, Access, bundle
 from podfacts.core.carried import NODE_FACTS, Surroundings, at_create
 from podfacts.core.env import EnvPlan, env_plan, unfit
-from podfacts.core.facts import FACTS, NODE_KINDS
+from podfacts.core.facts import FACTS, NAMESPACE_KINDS, NODE_KINDS
 from podfacts.core.gate import gate
 from podfacts.core.mounts import mounted
 from podfacts.core.options import INJECTED, Options, options
@@ -101,7 +101,7 @@ def inject(
             warnings += _unlimited(pod, container, profile, env, volume)
 
     if profile.carried:
-        warnings += _unknown(profile, namespace, around)
+        warnings += _unknown(profile, values, namespace, around)
     patch += after
     if around is None:
         _refuse_forged(pod, values)
@@ -257,13 +257,18 @@ def stripped(pod: Tree) -> tuple[Operation, ...]:
     return tuple(Operation(op="remove", path=pointer("metadata", "annotations", key)) for key in forged)
 
 
-def _unknown(profile: Profile, namespace: str, around: Surroundings | None) -> list[str]:
+def _unknown(
+    profile: Profile, values: Mapping[str, str], namespace: str, around: Surroundings | None
+) -> list[str]:
     """What the pod's author should know of facts that have no value yet."""
-    late = [each.name for each in profile.carried if each.kind in NODE_KINDS and not each.required]
+    unknown = [each for each in profile.carried if FACTS + each.name not in values and not each.required]
+    late = [each.name for each in unknown if each.kind in NODE_KINDS]
     if around is None:
         return [f"{', '.join(late)}: told by the cluster when the pod is bound to a node"] if late else []
     there = around.namespaces.get(namespace)
     if there is None:
+        if not late and all(each.kind not in NAMESPACE_KINDS for each in unknown):
+            return []
         return [f"namespace {namespace} is too new to be known here: its facts follow after the start"]
     labels = mapping(mapping(there, "metadata"), "labels")
     if late and labels.get(NODE_FACTS) != "enabled":

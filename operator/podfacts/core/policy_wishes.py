@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from podfacts.core.facts import FACTS, LONGEST_VALUE, NAMESPACE_KINDS, Fact
-from podfacts.core.gate import PLACE, VOLUME
+from podfacts.core.gate import PLACE, VOLUME, expression
 from podfacts.core.mountpath import LENGTH, RESERVED
 from podfacts.core.options import AMBASSADOR, API_ACCESS, CONTAINERS, MOUNT_PATH, OVERWRITE, SKIP_CONTAINERS
 from podfacts.core.policy_cel import climbs, literal, normal, optional, overlap
@@ -248,8 +248,7 @@ def gated(mounts: str, profile: Profile) -> str:
 
 def gate_mount(profile: Profile) -> dict[str, str]:
     """The mount that keeps a container from starting."""
-    expression = "/".join(f"$({name})" for name in profile.gate)
-    return {"name": VOLUME, "mountPath": PLACE, "subPathExpr": expression}
+    return {"name": VOLUME, "mountPath": PLACE, "subPathExpr": expression(profile.gate)}
 
 
 def _rule(expression: str, path: tuple[Segment, ...], reason: str, *, before: bool = True) -> Rule:
