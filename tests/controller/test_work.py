@@ -67,7 +67,8 @@ async def test_a_failure_comes_back_and_holds_up_nobody() -> None:
 
 async def test_a_missing_right_is_shown_until_a_write_comes_through(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(work, "WITHOUT_RIGHT", 0.02)
-    answers: list[Failed | bool] = [Failed("patch", THING, 403, "forbidden"), False, True]
+    missing = 'things "x" is forbidden: User "me" cannot patch resource "things"'
+    answers: list[Failed | bool] = [Failed("patch", THING, 403, missing), False, True]
 
     async def do(_: str) -> bool:
         answer = answers.pop(0)
@@ -82,10 +83,25 @@ async def test_a_missing_right_is_shown_until_a_write_comes_through(monkeypatch:
         assert queue.fault.reason == "forbidden"
         await asyncio.sleep(0.03)
         assert len(answers) == 1
-        assert queue.fault, "nothing was written"
-        queue.add(["a"])
-        await asyncio.sleep(0.01)
-        assert queue.fault is None
+        assert queue.fault is None, "nothing waits for the right any more"
+
+
+async def test_a_key_that_fails_is_tried_again_once_however_often_it_is_asked_for() -> None:
+    tries = 0
+
+    async def do(_: str) -> bool:
+        nonlocal tries
+        tries += 1
+        raise Failed("patch", THING, 500, "no")
+
+    async with running(do, pause=0.2) as queue:
+        for _ in range(20):
+            queue.add(["a"])
+            await asyncio.sleep(0.005)
+        asked = tries
+        await asyncio.sleep(0.5)
+    assert asked <= 20
+    assert tries - asked <= 3, "one more for each failure, and not for each time it was asked for"
 
 
 async def test_a_pace() -> None:

@@ -176,9 +176,13 @@ TEAM = {"name": "team", "namespaceLabel": "example.com/team"}
 CONTACT = {"name": "contact", "namespaceAnnotation": "example.com/contact", "required": True}
 
 
-def test_what_a_namespace_says_is_left_out_while_nobody_knows_the_namespace() -> None:
+def test_a_pod_in_a_namespace_that_nobody_knows_yet_comes_again() -> None:
     facts = profile(TEAM, {"name": "cluster", "value": "prod"})
-    assert at_create({}, facts, "shop", NOWHERE) == {"facts.podfacts.dev/cluster": "prod"}
+    with pytest.raises(Refused, match="the namespace shop is not known here yet: create the pod again"):
+        at_create({}, facts, "shop", NOWHERE)
+    assert at_create({}, profile({"name": "cluster", "value": "prod"}), "shop", NOWHERE) == {
+        "facts.podfacts.dev/cluster": "prod"
+    }
     assert at_create({}, facts, "shop", Surroundings({}, {"shop": {}})) == {
         "facts.podfacts.dev/cluster": "prod",
         "facts.podfacts.dev/team": "",
@@ -188,11 +192,8 @@ def test_what_a_namespace_says_is_left_out_while_nobody_knows_the_namespace() ->
 @pytest.mark.parametrize("contact", [None, "", "x" * (LONGEST_VALUE + 1), "a\0b"])
 def test_no_pod_starts_without_what_its_namespace_must_say(contact: str | None) -> None:
     shop = {"metadata": {"annotations": {"example.com/contact": contact}}}
-    for namespaces in ({"shop": shop}, {}):
-        with pytest.raises(
-            Refused, match="profile p requires the annotation example.com/contact of the name"
-        ):
-            at_create({}, profile(CONTACT), "shop", Surroundings({}, namespaces))
+    with pytest.raises(Refused, match="profile p requires the annotation example.com/contact of the name"):
+        at_create({}, profile(CONTACT), "shop", Surroundings({}, {"shop": shop}))
 
 
 def test_in_a_file_the_namespace_is_not_asked_for_what_it_must_say_and_the_pod_is() -> None:
@@ -315,3 +316,27 @@ def test_a_fact_that_finds_room_is_stamped_though_a_longer_one_before_it_did_not
     annotations = {f"a{each}": "x" * LONGEST_VALUE for each in range(8)} | {"a8": "short"}
     done = stamp(binding("n1"), facts.carried, {"n1": {"metadata": {"annotations": annotations}}})
     assert (done.annotations["facts.podfacts.dev/a8"], done.cut) == ("short", 1)
+
+
+@pytest.mark.parametrize(
+    ("rack", "told"),
+    [("/dc1/r4", "/dc1/r4"), ("a/../b", ""), ("x" * 256, ""), ("x" * 255, "x" * 255), ("..", ""), ("", "")],
+)
+def test_a_value_that_no_container_could_start_with_counts_as_absent_where_one_waits_for_it(
+    rack: str, told: str
+) -> None:
+    required = profile({"name": "rack", "nodeAnnotation": "rack", "required": True}).carried
+    node = {"metadata": {"annotations": {"rack": rack}}}
+    assert stamp(binding("n1"), required, {"n1": node}).annotations == {"facts.podfacts.dev/rack": told}
+    free = profile({"name": "rack", "nodeAnnotation": "rack"}).carried
+    assert stamp(binding("n1"), free, {"n1": node}).annotations == {"facts.podfacts.dev/rack": rack}
+
+
+def test_zone_labels_of_a_pod_on_a_node_that_nobody_knows_yet() -> None:
+    zone = profile({"name": "zone", "nodeLabel": "topology.kubernetes.io/zone"})
+    pod = {
+        "metadata": {"labels": {"topology.kubernetes.io/zone": "z"}},
+        "spec": {"nodeName": "new"},
+    }
+    with pytest.raises(Refused, match="the node new is not known here yet: create the pod again in a moment"):
+        at_create(pod, zone, "shop", NOWHERE)

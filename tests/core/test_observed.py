@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from podfacts.core.missed import event, evictable, reason_missed, told_late, told_missed
-from podfacts.core.observed import Reference, due, late, observed
+from podfacts.core.observed import Observed, Reference, due, late, observed
 from podfacts.core.profile import Profile, parse_profile
 
 FACTS: list[dict[str, Any]] = [
@@ -109,19 +109,42 @@ def test_a_record_that_is_none(record: str) -> None:
     assert observed(pod(annotations={"podfacts.dev/injected": record})).record is None
 
 
-def test_late_facts_are_env_of_the_node_that_nothing_waits_for() -> None:
-    assert late(observed(pod()), profile()) == ("ZONE",)
-    told = pod()
-    told["metadata"]["annotations"]["facts.podfacts.dev/rack"] = ""
-    assert late(observed(told), profile()) == ()
-    waiting = pod()
-    waiting["status"]["containerStatuses"][0]["state"] = {"waiting": {}}
-    assert late(observed(waiting), profile()) == ()
-    assert late(observed(pod()), profile(facts=FACTS[:1])) == (), "injected by another version of the profile"
-    assert told_late(observed(pod()), ("ZONE",)).startswith(
-        "env ZONE was empty when the containers of pod a started"
+def test_late_facts_are_env_of_the_node_where_nothing_waits_for_any() -> None:
+    free = profile(facts=[FACTS[0], {**FACTS[1], "required": False, "env": ""}])
+    recorded = json.dumps({"profile": "p", "hash": free.hash})
+
+    def bound(node: str = "n1", **more: str) -> Observed:
+        tree = pod(annotations={"podfacts.dev/injected": recorded, **more})
+        tree["spec"]["nodeName"] = node
+        # Not yet: the kubelet may have seen the pod before it was told.
+        tree["status"]["containerStatuses"][0]["state"] = {"waiting": {}}
+        return observed(tree)
+
+    assert late(bound(), free) == ("ZONE",)
+    assert late(bound(""), free) == ()
+    assert late(bound(**{"facts.podfacts.dev/rack": ""}), free) == (), "a Binding told them"
+    assert late(bound(), profile(facts=FACTS[:1])) == (), "injected by another version of the profile"
+    assert late(observed(pod()), profile()) == (), "its containers wait for the rack, and find all"
+    assert told_late(observed(pod()), ("A", "B")).startswith(
+        "env A, B may have been empty when the containers of pod a started"
     )
-    assert told_late(observed(pod()), ("A", "B")).startswith("env A, B were empty")
+
+
+def test_what_is_kept_of_a_pod_is_little_and_what_is_not_kept_is_not_taken_for_absent() -> None:
+    facts = [{"name": "team", "annotation": "team", "default": "nobody"}]
+    record = json.dumps({"profile": "p", "hash": profile(facts=facts).hash})
+    annotations = {f"a{each}": "x" * 900 for each in range(250)}
+    tree = pod(annotations={**annotations, "team": "blue" * 200, "podfacts.dev/injected": record})
+    tree["metadata"]["labels"] |= {f"l{each}": "y" * 60 for each in range(1000)}
+    seen = observed(tree)
+    assert seen.partial
+    assert len(json.dumps(seen.tree)) < 12_000
+    assert due(seen, profile(facts=facts), node=None, namespace=None, owner=None) == {}
+    small = observed(pod(annotations={"team": "blue", "podfacts.dev/injected": record}))
+    assert not small.partial
+    assert due(small, profile(facts=facts), node=None, namespace=None, owner=None) == {
+        "facts.podfacts.dev/team": "blue"
+    }
 
 
 def test_why_a_pod_was_missed() -> None:
@@ -170,7 +193,7 @@ def test_an_event_is_the_same_whoever_sends_it() -> None:
     seen = observed(unrecorded())
     message = told_missed(seen, "webhook-away")
     assert message.endswith(
-        "the webhook was away when it was created; delete the pod, its owner makes a new one"
+        "the webhook was away, or profile p not in force, when it was created; delete the pod, its owner makes a new one"
     )
     one = event(OWNER, "FactsMissed", message, "shop", "2026-01-01T00:00:00Z")
     other = event(OWNER, "FactsMissed", "other words", "shop", "2026-02-01T00:00:00Z")

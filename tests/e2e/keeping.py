@@ -224,6 +224,11 @@ class Keeping:
         found: dict[str, Any] = self.api.call("GET", f"{PROFILES}/{name}").body.get("status") or {}
         return found
 
+    def opted_in(self) -> int:
+        """How many pods ask for facts, those of other tests among them."""
+        query = {"labelSelector": "podfacts.dev/inject,podfacts.dev/inject!=false"}
+        return len(self.api.call("GET", "/api/v1/pods", **query).body["items"])
+
     def missed(self) -> set[str]:
         """Who has been told of missed facts."""
         return {each["involvedObject"]["name"] for each in self.events("FactsMissed")}

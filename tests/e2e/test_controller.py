@@ -1,5 +1,6 @@
 """What the controller does about pods and profiles: a process of its own, on a real API server and a real node."""
 
+import json
 import os
 import signal
 import time
@@ -12,7 +13,7 @@ import pytest
 from tests.cluster import Cluster
 from tests.e2e.api import Api
 from tests.e2e.conftest import wait_for
-from tests.e2e.keeping import PROFILES, Keeping, Waiting, keeping, restart_api_server
+from tests.e2e.keeping import PROFILES, USER, Keeping, Waiting, keeping, restart_api_server
 from tests.e2e.proxy import Proxy
 from tests.e2e.running import Pod
 
@@ -113,6 +114,29 @@ def test_a_deployment_is_the_owner(here: Keeping) -> None:
     assert {each["responseStatus"]["code"] for each in looks} == {200}
 
 
+def test_a_forged_owner_leads_nowhere(here: Keeping) -> None:
+    """A pod's author writes the owner's name and uid, and Kubernetes checks neither: nobody else is told by them."""
+    here.profile("owned", {"name": "workload", "owner": "name"})
+    here.create_deployment("shop", here.injected(here.tree("x", "owned")), replicas=1)
+    path = f"/apis/apps/v1/namespaces/{here.namespace}/replicasets"
+    (owner,) = wait_for(lambda: here.api.call("GET", path).body["items"])
+    climbing = f"../../../../../../api/v1/pods?watch=true&x=/../../../..{path}/{owner['metadata']['name']}"
+    for at, name in enumerate((climbing, "nobody")):
+        forged = here.injected(here.tree(f"forged-{at}", "owned"))
+        reference = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": name, "controller": True}
+        forged["metadata"]["ownerReferences"] = [{**reference, "uid": owner["metadata"]["uid"]}]
+        here.create(forged)
+    began = here.cluster.audit_log.stat().st_size
+    here.start()
+    wait_for(lambda: here.told("workload", "shop") == 1, seconds=20)
+    with here.cluster.audit_log.open() as log:
+        log.seek(began)
+        asked = {json.loads(line)["requestURI"] for line in log if USER in line}
+    assert any(f"{path}/{owner['metadata']['name']}" == each for each in asked)
+    assert not [each for each in asked if ".." in each or each.startswith("/api/v1/pods?watch=true&x")]
+    assert "workload" not in here.annotations("forged-0")
+
+
 def test_a_thousand_pods_at_a_pace(here: Keeping) -> None:
     """A node's label changes: all its pods converge, never more than the rate and the burst in any second."""
     count, rate = 1000, 50
@@ -122,7 +146,7 @@ def test_a_thousand_pods_at_a_pace(here: Keeping) -> None:
     tree["metadata"].setdefault("annotations", {})["facts.podfacts.dev/rack"] = "r1"
     here.create_many(tree, count)
     leader = here.start(writes_per_second=rate)
-    wait_for(lambda: leader.metric("podfacts_watched_pods") == count, seconds=30)
+    wait_for(lambda: leader.metric("podfacts_watched_pods") == here.opted_in() >= count, seconds=30)
     time.sleep(1)
     assert not here.requests("patch", "pods", "status"), "all of them are right already"
 
@@ -171,7 +195,7 @@ def test_pods_that_were_missed(here: Keeping) -> None:
     wait_for(lambda: len(here.events("FactsMissed")) == 6, seconds=5)
     said = {each["involvedObject"]["name"]: each for each in here.events("FactsMissed")}
     assert said["shop"]["involvedObject"]["kind"] == "Deployment"
-    assert "the webhook was away" in said["shop"]["message"]
+    assert "the webhook was away, or profile plain not in force," in said["shop"]["message"]
     assert said["shop"]["message"].endswith("delete the pod, its owner makes a new one")
     assert said["bare"]["message"].endswith("delete it and create it anew")
     assert "profile nowhere was not in force" in said["nobody"]["message"]
@@ -256,14 +280,21 @@ def test_profiles_say_what_became_of_them(here: Keeping) -> None:
 
 
 def test_late_facts(here: Keeping, node: Cluster) -> None:
-    """A container that started while the binding webhook was away: it is told in a file, and the Event says what env lacks."""
+    """Containers that started without the binding webhook: told in a file, and the Event says what env may lack.
+
+    Whether the controller came after them, or was quicker than the kubelet.
+    """
     here.profile("late", RACK)
-    Pod(node, here.api, here.namespace, here.injected(here.tree("slow", "late")))
+    Pod(node, here.api, here.namespace, here.injected(here.tree("before", "late")))
     here.start()
-    wait_for(lambda: here.annotations("slow") == {"rack": ""}, seconds=15)
-    (said,) = wait_for(lambda: here.events("FactsLate"), seconds=5)
-    assert said["involvedObject"]["name"] == "slow"
-    assert said["message"].startswith("env RACK was empty when the containers of pod slow started")
+    wait_for(lambda: here.annotations("before") == {"rack": ""}, seconds=15)
+    Pod(node, here.api, here.namespace, here.injected(here.tree("after", "late")))
+    wait_for(lambda: len(here.events("FactsLate")) == 2, seconds=5)
+    said = {each["involvedObject"]["name"]: each["message"] for each in here.events("FactsLate")}
+    for name in ("before", "after"):
+        assert said[name].startswith(
+            f"env RACK may have been empty when the containers of pod {name} started"
+        )
 
 
 def test_a_missing_right(here: Keeping) -> None:
@@ -312,7 +343,7 @@ def test_pods_that_go_while_they_are_written_to(here: Keeping) -> None:
     anew = {**tree, "metadata": {**tree["metadata"], "name": "x-58"}}
     here.create(anew)
     wait_for(lambda: here.told("rack", "r1") == count // 2 + 1, seconds=20)
-    wait_for(lambda: leader.metric("podfacts_watched_pods") == count // 2 + 1, seconds=5)
+    wait_for(lambda: leader.metric("podfacts_watched_pods") == here.opted_in(), seconds=5)
     assert not [each for each in leader.log if each["level"] == "error"]
     assert {each["responseStatus"]["code"] for each in here.requests("patch", "pods", "status")} <= {200, 404}
 
@@ -334,7 +365,7 @@ def test_a_gap_in_the_watches(here: Keeping, tmp_path: Path) -> None:
         restart_api_server(here.cluster, here.api)
         proxy.turn("open")
         wait_for(lambda: here.told("rack", "r2") == 4, seconds=60)
-        wait_for(lambda: leader.metric("podfacts_watched_pods") == 4, seconds=100, every=1)
+        wait_for(lambda: leader.metric("podfacts_watched_pods") == here.opted_in(), seconds=100, every=1)
         assert leader.ask("/healthz")[0] == 200
         assert leader.process.poll() is None
 

@@ -62,7 +62,12 @@ def uninstalled(node: Cluster) -> Iterator[Cluster]:
         "delete", "roles,rolebindings", "-n", "default", "-l", "app.kubernetes.io/managed-by=podfacts"
     )
     node.kubectl("delete", "--ignore-not-found", "-f", install)
-    wait_for(lambda: "podfacts" not in node.kubectl("get", "namespaces,clusterroles").stdout)
+    gone = ("namespace/podfacts-system", "clusterrole.rbac.authorization.k8s.io/podfacts-controller")
+    wait_for(
+        lambda: (
+            not set(gone) & set(node.kubectl("get", "namespaces,clusterroles", "-o", "name").stdout.split())
+        )
+    )
 
 
 def test_the_demo(uninstalled: Cluster) -> None:

@@ -60,8 +60,8 @@ def test_the_pods_pass_the_restricted_standard(api: Api, namespace: str, name: s
     assert (said.status, said.warnings) == (201, []), said.body.get("message")
     assert said.body["spec"]["priority"] == 2_000_000_000
     projected = [volume for volume in said.body["spec"].get("volumes", []) if "projected" in volume]
-    # A token for the controller, none for the webhook.
-    assert len(projected) == (name == "podfacts-controller")
+    # The token of its own, and not one more that Kubernetes mounts.
+    assert [volume["name"] for volume in projected] == ["token"]
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)

@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from podfacts.admission.apiserver import PAGE, ApiServer, Failed, Tree
+from podfacts.admission.apiserver import PAGE, ApiServer, Failed
 from podfacts.core.carried import Surroundings
 from podfacts.core.catalogue import Catalogue, catalogue
 from podfacts.core.observed import namespace_part, node_part
@@ -22,6 +22,7 @@ from podfacts.core.profile import Profile
 from podfacts.core.review import World
 
 SLOWEST = 30.0  # Seconds between two tries, at most.
+SHORTEST = 1.0  # Seconds of a watch that was one.
 # From this version on the API server sets a pod's zone and region labels (PodTopologyLabelsAdmission, beta and on).
 TOPOLOGY_SINCE = (1, 35)
 
@@ -47,16 +48,25 @@ class Followed:
         failures = 0
         version = ""
         while True:
+            began = time.monotonic()
+            watched = bool(version)
+            fault = Failed("the watch ended at once")
             try:
                 version = await self._watch(api, version) if version else await self._list(api)
-                failures = 0
             except Failed as error:
-                failures += 1
+                fault = error
                 # Whatever the trouble was, a list puts it right; 410 says that the watch came too late.
                 version = ""
                 if error.status != HTTPStatus.GONE:
                     self._report(error)
-                    await asyncio.sleep(pause(error, failures))
+            else:
+                # A list that comes proves nothing, and a watch that ends as it begins is none.
+                if not watched or time.monotonic() - began > SHORTEST:
+                    failures = failures if not watched else 0
+                    continue
+            failures += 1
+            if fault.status != HTTPStatus.GONE or failures > 1:
+                await asyncio.sleep(pause(fault, failures))
 
     async def _list(self, api: ApiServer) -> str:
         found: dict[str, Mapping[str, Any]] = {}

@@ -57,7 +57,10 @@ class Resource:
 
     @property
     def path(self) -> str:
-        """The URL's path."""
+        """The URL's path. Raises ValueError for names that would make another one of it."""
+        for each in (self.namespace, self.name):
+            if each in (".", "..") or not {"/", "?", "#", "%"}.isdisjoint(each):
+                raise ValueError(f"{each!r} is the name of no object")
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         scope = f"/namespaces/{self.namespace}" if self.namespace else ""
         return "/".join(each for each in (f"{root}{scope}", self.plural, self.name, self.subresource) if each)
@@ -84,8 +87,9 @@ class Failed(Exception):  # noqa: N818 - it says what became of a call
         match self.status:
             case 0:
                 return "unreachable"
-            # An admission policy, about this one object: no right is missing.
-            case HTTPStatus.FORBIDDEN if "ValidatingAdmissionPolicy" in str(self):
+            # Of a missing right it says: User "..." cannot patch resource ... All else is about this one object: an admission
+            # policy, somebody's webhook, a namespace that ends.
+            case HTTPStatus.FORBIDDEN if 'User "' not in str(self):
                 return "refused"
             case HTTPStatus.FORBIDDEN | HTTPStatus.UNAUTHORIZED:
                 return "forbidden"

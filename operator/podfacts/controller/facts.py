@@ -47,7 +47,9 @@ class Facts:
         lacking = self._due(*found, owner) if found else {}
         if not found or not lacking or not self._reach.leads():
             return False
-        pod, _ = found
+        pod, profile = found
+        if names := late(pod, profile):  # It may have started while it waited for its turn.
+            self._came_late(pod, names)
         resource = Resource("", "v1", "pods", key.name, key.namespace, "status")
         patch = {"metadata": {"uid": pod.key.uid, "annotations": lacking}}
         try:

@@ -37,8 +37,9 @@ class Missed:
         self._exempt = exempt
         self._reasons: dict[Key, Reason] = {}
         self._late: dict[Key, tuple[str, ...]] = {}
-        self._said: set[tuple[str, str]] = set()
-        self._evicted: dict[str, str] = {}  # The owner's uid, and after which moment a pod is one made anew.
+        # By namespace as well: the uid of an owner is what a pod's author says it is.
+        self._said: set[tuple[str, str, str]] = set()
+        self._evicted: dict[tuple[str, str], str] = {}  # After which moment an owner's pod is one made anew.
         self._log = structlog.get_logger()
 
     def look(self, key: Key) -> bool:
@@ -51,11 +52,14 @@ class Missed:
             self._reach.metrics.missed.labels(reason).inc()
         elif not reason and (before := self._reasons.pop(key, None)):
             self._reach.metrics.missed.labels(before).dec()
-        return pod is not None and reason is not None and (pod.key.uid, MISSED) not in self._said
+        if pod is None:
+            self._late.pop(key, None)
+            return False
+        return reason is not None and (key.namespace, key.uid, MISSED) not in self._said
 
     def came_late(self, pod: Observed, names: tuple[str, ...]) -> bool:
         """Take account of a pod that has run without facts of its node; return whether it is news."""
-        if (pod.key.uid, LATE) in self._said:
+        if (pod.key.namespace, pod.key.uid, LATE) in self._said:
             return False
         self._late[pod.key] = names
         return True
@@ -105,49 +109,50 @@ class Missed:
             )
         except Failed as error:
             self._reach.metrics.evictions.labels(_outcome(error)).inc()
-            if error.reason in ("absent", "conflict"):
+            if error.reason in ("absent", "conflict", "refused"):
                 return False
             raise
-        self._evicted.setdefault(top.uid, before)
+        self._evicted.setdefault((key.namespace, top.uid), before)
         self._reach.metrics.evictions.labels("evicted").inc()
         self._log.info("evicted", pod=key.name, namespace=key.namespace, owner=f"{top.kind}/{top.name}")
         return True
 
     def _made_anew(self, pod: Observed, top: Reference) -> bool:
         """Whether an eviction has brought nothing: this pod is one of those made since, and was missed again."""
-        before = self._evicted.get(top.uid)
+        namespace = pod.key.namespace
+        before = self._evicted.get((namespace, top.uid))
         if before is None or pod.created <= before:
             return False
-        if (pod.key.uid, "kept") not in self._said:
+        if (namespace, pod.key.uid, "kept") not in self._said:
             self._reach.metrics.evictions.labels("kept").inc()
-        if (top.uid, "kept") not in self._said:
+        if (namespace, top.uid, "kept") not in self._said:
             self._log.warning(
                 "not evicted: a pod made anew was missed again",
                 owner=f"{top.kind}/{top.name}",
-                namespace=pod.key.namespace,
+                namespace=namespace,
             )
-        self._said |= {(pod.key.uid, "kept"), (top.uid, "kept")}
+        self._said |= {(namespace, each, "kept") for each in (pod.key.uid, top.uid)}
         return True
 
     async def _said_of(self, about: Reference, reason: str, message: str, pod: Observed) -> None:
-        if (about.uid, reason) in self._said:
+        namespace = pod.key.namespace
+        if (namespace, about.uid, reason) in self._said:
             return
         await self._reach.pace.take()
         if not self._reach.leads():
             return
-        namespace = pod.key.namespace
         tree = event(about, reason, message, namespace, timestamp())
         try:
             await self._reach.api.create(Resource("", "v1", "events", "", namespace), tree)
         except Failed as error:
             # Said already; or the namespace is being deleted, and nobody will read it.
-            if error.reason != "conflict" and "being terminated" not in str(error):
+            if error.reason not in ("conflict", "refused"):
                 raise
         else:
             self._reach.metrics.events.labels(reason).inc()
         if len(self._said) >= SAID:
             self._said.clear()
-        self._said.add((about.uid, reason))
+        self._said.add((namespace, about.uid, reason))
 
 
 def _outcome(error: Failed) -> str:

@@ -4,6 +4,7 @@ Only ReplicaSets and Jobs have an owner above them that Kubernetes itself makes,
 metadata each, and once for all their pods. Any other controller is the top itself, and so is a pod without one.
 """
 
+import re
 from collections import OrderedDict
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from podfacts.core.observed import Observed, Reference, controller_of
 BETWEEN = {("apps/v1", "ReplicaSet"): "replicasets", ("batch/v1", "Job"): "jobs"}
 KEPT = 4096  # Owners remembered: some 2 MB.
 READS_A_SECOND = 50.0
+NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")  # Of a ReplicaSet and a Job. It goes into a URL.
 
 
 class Found(NamedTuple):
@@ -23,12 +25,12 @@ class Found(NamedTuple):
 
 
 class Owners:
-    """Tops by the uid of the controller below them. An owner does not change while the object lives."""
+    """Tops by the controller below them, as its pods name it. An owner does not change while the object lives."""
 
     def __init__(self, api: ApiServer) -> None:
         self._api = api
         self._pace = Pace(READS_A_SECOND, READS_A_SECOND)
-        self._found: OrderedDict[str, Found] = OrderedDict()
+        self._found: OrderedDict[tuple[str, Reference], Found] = OrderedDict()
 
     async def top(self, pod: Observed) -> Reference | None:
         """The top; ``None`` when what is between is gone. Raises Failed."""
@@ -38,13 +40,17 @@ class Owners:
         plural = BETWEEN.get((controller.api_version, controller.kind))
         if plural is None:
             return controller
-        if controller.uid not in self._found:
+        # Whoever creates a pod says whose it is, and Kubernetes checks neither name nor uid.
+        if not NAME.fullmatch(controller.name):
+            return None
+        known = (pod.key.namespace, controller)
+        if known not in self._found:
             await self._pace.take()
-            self._found[controller.uid] = await self._look(pod, controller, plural)
+            self._found[known] = await self._look(pod, controller, plural)
             if len(self._found) > KEPT:
                 self._found.popitem(last=False)
-        self._found.move_to_end(controller.uid)
-        return self._found[controller.uid].top
+        self._found.move_to_end(known)
+        return self._found[known].top
 
     async def _look(self, pod: Observed, controller: Reference, plural: str) -> Found:
         group, _, version = controller.api_version.partition("/")

@@ -23,7 +23,7 @@ from podfacts.controller.vitals import WATCH_SECONDS, Vitals
 from podfacts.core.options import INJECT
 
 OPTED_IN = f"{INJECT},{INJECT}!=false"
-PAGE = 500  # As client-go's reflector lists.
+PAGE = 100  # A pod may have 1.5 MB, and a page is in memory as a whole.
 LOGIN_PAUSE = 5.0  # Seconds between two logins: a token that is refused is asked for again at once.
 
 
@@ -51,6 +51,9 @@ async def watch(listener: Listener, vitals: Vitals) -> None:
     # What it says of each object at level info is one line an event. That there are no signals is meant so.
     logging.getLogger("kopf").setLevel(logging.WARNING)
     logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
+    # Each request that it tries again is an error to it: four lines a second while the API server is away. That a watch is
+    # silent is told by its age (vitals.py).
+    logging.getLogger("kopf._cogs.clients").setLevel(logging.CRITICAL)
     await kopf.operator(
         registry=registry(listener, vitals), settings=settings(), standalone=True, clusterwide=True
     )

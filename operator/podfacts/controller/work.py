@@ -63,6 +63,7 @@ class Work(Generic[K]):
         self._doing: set[K] = set()
         self._again: set[K] = set()
         self._failures: dict[K, int] = {}
+        self._timers: dict[K, asyncio.TimerHandle] = {}
         self._log = structlog.get_logger()
 
     def __len__(self) -> int:
@@ -107,7 +108,8 @@ class Work(Generic[K]):
             self._later(key, self._pause)
         else:
             self._failures.pop(key, None)
-            if written:
+            self._cancel(key)
+            if written or not self._failures:
                 self.fault = None
 
     def _failed(self, key: K, error: Failed) -> None:
@@ -126,4 +128,13 @@ class Work(Generic[K]):
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         pause = min(max(SLOWEST, shortest), shortest * 2 ** min(failures - 1, 10))
         pause *= random.uniform(0.8, 1.2)  # noqa: S311 - nothing secret about it
-        asyncio.get_running_loop().call_later(pause, self.add, [key])
+        self._cancel(key)  # However often it is tried in between: one failure, one more try.
+        self._timers[key] = asyncio.get_running_loop().call_later(pause, self._due, key)
+
+    def _due(self, key: K) -> None:
+        self._timers.pop(key, None)
+        self.add([key])
+
+    def _cancel(self, key: K) -> None:
+        if timer := self._timers.pop(key, None):
+            timer.cancel()

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from podfacts.core.facts import FACTS, NAMESPACE_KINDS, NODE_KINDS, Fact, fit, quantity_fact
+from podfacts.core.gate import passable
 from podfacts.core.pod import Tree, mapping
 from podfacts.core.profile import Profile, image_annotation
 from podfacts.core.refusal import Refused
@@ -51,8 +52,13 @@ def at_create(pod: Tree, profile: Profile, namespace: str, around: Surroundings 
         _refuse_absent(pod, profile, None)
         return _known(pod, profile, None, None)
     there = around.namespaces.get(namespace)
+    if there is None and any(each.kind in NAMESPACE_KINDS for each in profile.carried):
+        # Made a moment ago; or the watch is. Whoever makes pods of workloads tries again.
+        raise Refused(
+            (), f"the namespace {namespace} is not known here yet: create the pod again in a moment"
+        )
     node = around.nodes.get(_node_name(pod)) if _node_name(pod) else None
-    _refuse_absent(pod, profile, {} if there is None else there)
+    _refuse_absent(pod, profile, there)
     _refuse_forged_topology(pod, profile, node)
     return _known(pod, profile, node, there)
 
@@ -91,6 +97,8 @@ def _known(pod: Tree, profile: Profile, node: Tree | None, namespace: Tree | Non
 
 def _shown(fact: Fact, value: Any) -> str:
     found = quantity_fact(value, fact.divisor)
+    if found and fact.required and fact.late and not passable(found):
+        found = None
     return (fact.default or "") if found is None else found
 
 
@@ -153,6 +161,10 @@ def _refuse_forged_topology(pod: Tree, profile: Profile, node: Tree | None) -> N
         return
     labels = mapping(mapping(pod, "metadata"), "labels", ("metadata",))
     for key in profile.topology:
+        if key in labels and node is None and _node_name(pod):
+            raise Refused(
+                (), f"the node {_node_name(pod)} is not known here yet: create the pod again in a moment"
+            )
         if key in labels and not (node and key in _part(_part(node, "metadata"), "labels")):
             raise Refused(
                 ("metadata", "labels", key),

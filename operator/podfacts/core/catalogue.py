@@ -80,8 +80,11 @@ def catalogue(
             standing[version.profile.name] = version
             claims.put(version.profile)
     verdicts: dict[str, Verdict] = {}
-    for tree in ordered:
+    # Twice, for a name that a younger one gives up is free for an older one.
+    for tree in (*ordered, *ordered):
         name = tree["metadata"]["name"]
+        if name in verdicts and verdicts[name].reason != "Conflict":
+            continue
         verdict = _judge(tree, claims, standing.get(name), before, topology_labels=topology_labels)
         verdicts[name] = verdict
         if verdict.in_force:

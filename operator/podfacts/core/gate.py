@@ -58,6 +58,12 @@ def expression(names: Sequence[str]) -> str:
     return "/".join(("held", *(f"$({name})" for name in names)))
 
 
+def passable(value: str) -> bool:
+    """Whether the kubelet starts a container with it: each part is the name of a folder."""
+    longest = 255
+    return all(part != ".." and len(part.encode()) <= longest for part in value.split("/"))
+
+
 def _there(wanted: Mount) -> bool:
     container = wanted.container
     for index, mount in enumerate(objects(container.spec, "volumeMounts", container.path)):

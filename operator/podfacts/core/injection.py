@@ -6,7 +6,7 @@ over its own result finds nothing to do, so that Kubernetes may call it again (`
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +14,7 @@ from podfacts.core.ambassador import NAME, sidecar
 from podfacts.core.apiaccess import NONE, Access, bundle
 from podfacts.core.carried import NODE_FACTS, Surroundings, at_create
 from podfacts.core.env import EnvPlan, env_plan, unfit
-from podfacts.core.facts import FACTS, NAMESPACE_KINDS, NODE_KINDS
+from podfacts.core.facts import FACTS, NODE_KINDS
 from podfacts.core.gate import gate
 from podfacts.core.mounts import mounted
 from podfacts.core.options import INJECTED, Options, options
@@ -105,7 +105,8 @@ def inject(
     patch += after
     if around is None:
         _refuse_forged(pod, values)
-    patch += _annotated(pod, values, _record(profile, asked.access, kept, skipped), warnings)
+    records = (_record(profile, asked.access, kept, skipped), _record(profile, asked.access, [], []))
+    patch += _annotated(pod, values, records)
     return Injection(
         "injected" if patch else "unchanged",
         "ok",
@@ -201,11 +202,11 @@ def _record(profile: Profile, access: str, kept: list[str], skipped: list[str]) 
     return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
 
 
-def _annotated(pod: Tree, values: Mapping[str, str], record: str, warnings: list[str]) -> list[Operation]:
+def _annotated(pod: Tree, values: Mapping[str, str], records: Sequence[str]) -> list[Operation]:
     """The operations that write carried facts and the record, and take away what only Podfacts may write.
 
-    Nothing for what stands there. A record that finds no room is left out, with a warning; a fact that finds none is no
-    small thing: raises ``Refused``.
+    The first of ``records`` that finds room. Nothing for what stands there. Raises ``Refused`` when there is no room at
+    all: without a record the pod would be taken for one that was missed.
     """
     annotations = texts(mapping(pod, "metadata"), "annotations", ("metadata",))
     forged = forgeries(annotations, values)
@@ -214,15 +215,14 @@ def _annotated(pod: Tree, values: Mapping[str, str], record: str, warnings: list
         for k, v in {**annotations, **values}.items()
         if k != INJECTED and k not in forged
     )
-    if values and size > ANNOTATIONS_LIMIT:
+    record = next(
+        (each for each in records if size + len(INJECTED) + len(each.encode()) <= ANNOTATIONS_LIMIT), None
+    )
+    if record is None:
         raise Refused(
-            ("metadata", "annotations"), "hold 256 KiB at most, the pod's facts among them: shorten them"
+            ("metadata", "annotations"), "hold 256 KiB at most, with what Podfacts writes there: shorten them"
         )
     wanted = {**values, INJECTED: record}
-    if size + len(INJECTED) + len(record.encode()) > ANNOTATIONS_LIMIT:
-        warnings.append(f"no room for the annotation {INJECTED}: annotations may hold 256 KiB together")
-        del wanted[INJECTED]
-        forged += [INJECTED] if INJECTED in annotations else []
     missing = {key: value for key, value in wanted.items() if annotations.get(key) != value}
     if not annotations:
         return (
@@ -265,11 +265,7 @@ def _unknown(
     late = [each.name for each in unknown if each.kind in NODE_KINDS]
     if around is None:
         return [f"{', '.join(late)}: told by the cluster when the pod is bound to a node"] if late else []
-    there = around.namespaces.get(namespace)
-    if there is None:
-        if not late and all(each.kind not in NAMESPACE_KINDS for each in unknown):
-            return []
-        return [f"namespace {namespace} is too new to be known here: its facts follow after the start"]
+    there = around.namespaces.get(namespace) or {}
     labels = mapping(mapping(there, "metadata"), "labels")
     if late and labels.get(NODE_FACTS) != "enabled":
         return [

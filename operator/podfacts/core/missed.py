@@ -39,7 +39,7 @@ def told_missed(pod: Observed, reason: Reason) -> str:
     what = {
         "label-added-later": f"the label {INJECT} was set after it had been created",
         "not-in-force": f"profile {pod.profile} was not in force when it was created",
-        "webhook-away": "the webhook was away when it was created",
+        "webhook-away": f"the webhook was away, or profile {pod.profile} not in force, when it was created",
     }[reason]
     first = f"make profile {pod.profile}, then delete" if reason == "not-in-force" else "delete"
     rest = (
@@ -50,10 +50,9 @@ def told_missed(pod: Observed, reason: Reason) -> str:
 
 def told_late(pod: Observed, names: tuple[str, ...]) -> str:
     """The message of the Event."""
-    verb = "was" if len(names) == 1 else "were"
     return (
-        f"env {', '.join(names)} {verb} empty when the containers of pod {pod.key.name} started: the webhook was away when "
-        f"it was bound, or its namespace lacks the label podfacts.dev/node-facts=enabled; delete the pod to set it right"
+        f"env {', '.join(names)} may have been empty when the containers of pod {pod.key.name} started: its namespace lacks "
+        "the label podfacts.dev/node-facts=enabled, or the webhook was away when it was bound; put that right and delete the pod"
     )
 
 

@@ -18,6 +18,8 @@ from podfacts.core.profile import Profile
 
 STATUSES = ("containerStatuses", "initContainerStatuses")
 FINISHED = ("Succeeded", "Failed")
+# Characters of labels, and of annotations, that are kept of a pod, beside ours. Annotations alone may hold 256 KiB.
+BUDGET = 4 * 1024
 
 
 class Reference(NamedTuple):
@@ -50,7 +52,7 @@ class Observed:
 
     ``profile`` is the one that it was injected with, else the one it asks for. ``started``: a container has run.
     ``ended``: it will not run any more. ``created`` is the API server's timestamp. ``later`` says that it was
-    opted in after it had been created.
+    opted in after it had been created, ``partial`` that it has more labels or annotations than are kept.
     """
 
     key: Key
@@ -63,6 +65,7 @@ class Observed:
     started: bool
     ended: bool
     later: bool
+    partial: bool
     tree: Tree
 
     @property
@@ -77,6 +80,9 @@ def observed(pod: Any) -> Observed:
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     record = _record(annotations.get(INJECTED))
     asked = labels.get(INJECT, "")
+    # A longer value is none for a fact.
+    facts = {key: value for key, value in annotations.items() if key != INJECTED and fit(value) is not None}
+    short_labels, short_annotations = _within_budget(labels), _within_budget(facts)
     return Observed(
         key=Key(metadata["namespace"], metadata["name"], metadata["uid"]),
         node=(pod.get("spec") or {}).get("nodeName") or "",
@@ -88,16 +94,9 @@ def observed(pod: Any) -> Observed:
         started=any(_has_run(each) for kind in STATUSES for each in status.get(kind) or ()),
         ended=status.get("phase") in FINISHED or "deletionTimestamp" in metadata,
         later=_opted_in_later(metadata),
+        partial=short_labels != labels or short_annotations != facts,
         tree={
-            # A longer value is none for a fact, and would be most of the memory.
-            "metadata": {
-                "labels": labels,
-                "annotations": {
-                    key: value
-                    for key, value in annotations.items()
-                    if key != INJECTED and fit(value) is not None
-                },
-            },
+            "metadata": {"labels": short_labels, "annotations": short_annotations},
             "status": {
                 kind: [{"name": each["name"], "imageID": each.get("imageID", "")} for each in found]
                 for kind in STATUSES
@@ -105,6 +104,17 @@ def observed(pod: Any) -> Observed:
             },
         },
     )
+
+
+def _within_budget(texts: Mapping[str, str]) -> dict[str, str]:
+    """Ours, and as many of the others, short ones first, as fit: a pod's author could fill our memory with them."""
+    found, size = {}, 0
+    for key, value in sorted(texts.items(), key=lambda each: (not each[0].startswith(FACTS), len(each[1]))):
+        size += 0 if key.startswith(FACTS) else len(key) + len(value)
+        if size > BUDGET:
+            break
+        found[key] = value
+    return found
 
 
 def node_part(node: Any) -> Tree:
@@ -134,22 +144,27 @@ def due(
     top = Owner(owner.kind, owner.name) if owner else None
     wanted = runtime(pod.tree, profile, node=node, namespace=namespace, owner=top)
     have = pod.tree["metadata"]["annotations"]
-    return {key: value for key, value in wanted.items() if have.get(key) != value}
+    # What was not kept is not absent.
+    unknown = {
+        FACTS + each.name for each in profile.carried if pod.partial and each.kind in ("label", "annotation")
+    }
+    return {key: value for key, value in wanted.items() if have.get(key) != value and key not in unknown}
 
 
 def late(pod: Observed, profile: Profile) -> tuple[str, ...]:
-    """The env names that a container of a running pod found empty: no fact of its node was told when it was bound.
+    """The env names that may be empty in a bound pod's containers: no fact of its node was told when it was bound.
 
-    Those that a container waits for are not among them. A pod injected by another version of the profile may never have
-    asked for any.
+    Whether a container runs yet says nothing: the kubelet makes it of the pod that it saw last. Where containers wait for a
+    fact there are none, for all facts are written at once. A pod injected by another version of the profile may never
+    have asked for any.
     """
     of_node = [each for each in profile.carried if each.kind in NODE_KINDS]
     have = pod.tree["metadata"]["annotations"]
-    if not pod.started or not pod.record or pod.record.hash != profile.hash:
+    if not pod.node or profile.gate or not pod.record or pod.record.hash != profile.hash:
         return ()
     if any(FACTS + each.name in have for each in of_node):
         return ()
-    return tuple(each.env for each in of_node if each.env and not each.required)
+    return tuple(each.env for each in of_node if each.env)
 
 
 def _record(written: Any) -> Record | None:
