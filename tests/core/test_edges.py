@@ -119,7 +119,7 @@ def test_what_was_forged_in_a_file_is_for_its_author_to_take_away() -> None:
 
 SOON = "instance-type, rack, node-memory, kernel: told by the cluster when the pod is bound to a node"
 EMPTY = (
-    "instance-type, rack, node-memory, kernel: empty when the containers start, unless the namespace has the label "
+    "env INSTANCE_TYPE, RACK, NODE_MEMORY_MIB: empty when the containers start, unless the namespace has the label "
     "podfacts.dev/node-facts=enabled"
 )
 

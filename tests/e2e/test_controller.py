@@ -100,6 +100,33 @@ def test_a_running_container_reads_what_changes(here: Keeping, node: Cluster) ->
         here.label(path, {"example.com/rack": None})
 
 
+@pytest.mark.node
+def test_a_pod_that_waits_for_its_node_starts_by_itself(here: Keeping, node: Cluster) -> None:
+    """Pending with the reason; once somebody labels the node, the same pod runs, with the fact in its env."""
+    here.profile("held", {"name": "gpu", "nodeLabel": "example.com/gpu", "required": True})
+    here.start()
+    machine = here.api.call("GET", "/api/v1/nodes").body["items"][0]["metadata"]["name"]
+    created = here.create(here.injected(here.tree("patient", "held")))
+    path = f"{here.pods}/patient"
+
+    def waiting() -> dict[str, Any]:
+        (status,) = here.api.call("GET", path).body["status"].get("containerStatuses") or [{}]
+        found: dict[str, Any] = status.get("state", {}).get("waiting", {})
+        return found
+
+    wait_for(lambda: waiting().get("message") == "missing value for GPU", seconds=30)
+    try:
+        here.label(f"/api/v1/nodes/{machine}", {"example.com/gpu": "/dev/a100"})
+        pod = wait_for(
+            lambda: (p := here.api.call("GET", path).body)["status"]["phase"] == "Running" and p, seconds=90
+        )
+        assert pod["metadata"]["uid"] == created["metadata"]["uid"]
+        said = node.kubectl("exec", "-n", here.namespace, "patient", "--", "sh", "-c", "echo $GPU").stdout
+        assert said == "/dev/a100\n", "a path is a value as well"
+    finally:
+        here.label(f"/api/v1/nodes/{machine}", {"example.com/gpu": None})
+
+
 def test_a_deployment_is_the_owner(here: Keeping) -> None:
     """Of its pods, the Deployment and not the ReplicaSet; one look is enough for all of them."""
     here.profile("owned", {"name": "workload", "owner": "name"}, {"name": "kind", "owner": "kind"})
@@ -135,6 +162,9 @@ def test_a_forged_owner_leads_nowhere(here: Keeping) -> None:
     assert any(f"{path}/{owner['metadata']['name']}" == each for each in asked)
     assert not [each for each in asked if ".." in each or each.startswith("/api/v1/pods?watch=true&x")]
     assert "workload" not in here.annotations("forged-0")
+    lists = [each for each in asked if each.startswith("/api/v1/pods?")]
+    assert lists
+    assert all("labelSelector=podfacts.dev%2Finject" in each for each in lists), "the server selects"
 
 
 def test_a_thousand_pods_at_a_pace(here: Keeping) -> None:

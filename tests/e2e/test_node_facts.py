@@ -2,6 +2,7 @@
 
 import copy
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from tests.cluster import Cluster
 from tests.e2e.api import Api, Said
-from tests.e2e.conftest import wait_for
+from tests.e2e.conftest import ADMISSION, configuration, wait_for
 from tests.e2e.running import Pod, made
 
 pytestmark = [pytest.mark.api, pytest.mark.usefixtures("webhook")]
@@ -255,7 +256,7 @@ def test_a_namespace_without_the_label_is_not_asked_for(
             ]
         )
         assert said == [
-            "podfacts: machine, place, memory: empty when the containers start, unless the namespace "
+            "podfacts: env INSTANCE_TYPE, RACK, NODE_MEMORY_MIB: empty when the containers start, unless the namespace "
             "has the label podfacts.dev/node-facts=enabled"
         ]
         name = waiting("without")
@@ -271,6 +272,43 @@ def test_a_namespace_without_the_label_is_not_asked_for(
                 ]
             )
         )
+
+
+@pytest.mark.parametrize("behaviour", ["refused", "silent"])
+def test_a_binding_goes_through_whatever_the_webhook_does(
+    api: Api,
+    cluster: Cluster,
+    namespaces: dict[str, str],
+    profile: str,
+    fake: Callable[..., str],
+    behaviour: str,
+) -> None:
+    """The shipped entry for bindings, led to a port where nobody listens, or where nobody answers."""
+    assert profile
+    where, name = f"/api/v1/namespaces/{namespaces['plain']}", f"podfacts-{behaviour}"
+    with socket.create_server((cluster.node_ip, 0)) as door:
+        port = door.getsockname()[1]
+        if behaviour == "refused":
+            door.close()
+        tree = configuration(cluster, b"")
+        tree["metadata"]["name"] = name
+        tree["webhooks"] = [each for each in tree["webhooks"] if each["name"] == "nodes.podfacts.dev"]
+        (hook,) = tree["webhooks"]
+        hook["clientConfig"] = {"url": f"https://{cluster.node_ip}:{port}/mutate"}
+        hook["namespaceSelector"] = {"matchLabels": {"podfacts.test/door": "plain"}}
+        api.create(ADMISSION, tree)
+        try:
+            time.sleep(1)  # The API server hears of it by a watch.
+            api.create(f"{where}/pods", pod(name, "true", schedulerName="nobody"))
+            node = fake("away", annotations={"example.com/rack": "r1"})
+            began = time.monotonic()
+            bound(api, namespaces["plain"], name, node)
+            took = time.monotonic() - began
+            assert took < 3
+            assert (took > 1.5) == (behaviour == "silent"), "it was asked"
+        finally:
+            api.call("DELETE", f"{ADMISSION}/{name}")
+            api.call("DELETE", f"{where}/pods/{name}", gracePeriodSeconds="0")
 
 
 def test_an_edit_reaches_the_webhook_without_a_restart_and_a_broken_one_changes_nothing(

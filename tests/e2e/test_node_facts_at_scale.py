@@ -93,6 +93,7 @@ def test_two_hundred_pods_have_the_facts_of_their_own_nodes(
     assert wrong == []
     # What the webhook asked the API server meanwhile: nothing about a pod, a node or a namespace by name.
     with node.audit_log.open() as log:
+        assert any(":podfacts-webhook-" in line for line in log), "it is that account which follows"
         log.seek(began)
         events = [json.loads(line) for line in log if ":podfacts-webhook-" in line]
     ours = [each for each in events if ":podfacts-webhook-" in each["user"]["username"]]

@@ -267,9 +267,11 @@ def _unknown(
         return [f"{', '.join(late)}: told by the cluster when the pod is bound to a node"] if late else []
     there = around.namespaces.get(namespace) or {}
     labels = mapping(mapping(there, "metadata"), "labels")
-    if late and labels.get(NODE_FACTS) != "enabled":
+    # Files follow; and containers that wait for one fact find all of them.
+    names = [each.env for each in unknown if each.kind in NODE_KINDS and each.env and not profile.gate]
+    if names and labels.get(NODE_FACTS) != "enabled":
         return [
-            f"{', '.join(late)}: empty when the containers start, unless the namespace has the label "
+            f"env {', '.join(names)}: empty when the containers start, unless the namespace has the label "
             f"{NODE_FACTS}=enabled"
         ]
     return []
