@@ -120,7 +120,8 @@ class ApiServer:
 
     async def can_list(self, resource: Resource) -> None:
         """Raise Failed when the resource cannot be listed: it is not served, or there is no right."""
-        await self._call("list", resource, limit="1")
+        # Of one name: it is the right that is asked for, and not an object.
+        await self._call("list", resource, fieldSelector="metadata.name=podfacts")
 
     async def create(self, resource: Resource, tree: Tree) -> Tree:
         """Create an object, in the collection or as the subresource that ``resource`` is."""
