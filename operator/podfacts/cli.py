@@ -120,7 +120,7 @@ def inject(
 
 
 @main.command()
-@click.argument("name", default="default")
+@click.argument("name", required=False)
 @click.option(
     "--profile",
     "profile_files",
@@ -128,8 +128,11 @@ def inject(
     metavar="FILE",
     help="A Profile object in YAML, known by its metadata.name; one named default replaces the built-in one.",
 )
-def policy(name: str, profile_files: tuple[str, ...]) -> None:
-    """Print the profile NAME as admission policies that do the webhook's work inside the API server."""
+def policy(name: str | None, profile_files: tuple[str, ...]) -> None:
+    """Print the profile NAME as admission policies that do the webhook's work inside the API server.
+
+    Without NAME the only one in the files, or the built-in one.
+    """
     from podfacts.offline.policy import policy_text  # noqa: PLC0415
 
     try:

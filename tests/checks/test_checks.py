@@ -311,6 +311,9 @@ def test_profiles() -> None:
     assert said(installed_parts.profiles([profile("False")])) == [
         "FAIL the profile shop is not in force: bad"
     ]
+    edited = profile("False")
+    edited["status"]["inForce"] = {"generation": 1}
+    assert said(installed_parts.profiles([edited])) == ["FAIL the last edit of shop is not in force: bad"]
     unjudged = ["FAIL the profile shop has not been judged: no controller leads"]
     assert said(installed_parts.profiles([profile("True", 2)])) == unjudged
 

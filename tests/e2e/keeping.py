@@ -96,10 +96,10 @@ class Keeping:
             self.api.call("DELETE", f"/api/v1/nodes/{name}")
         self.api.call("DELETE", f"/api/v1/namespaces/{self.namespace}")
         # The fence would stand around other tests, and the rights would not be those of an installation.
-        for folder in ("rbac/evict", "rbac"):
-            self.cluster.kubectl(
-                "delete", "-k", str(REPOSITORY / folder), "--ignore-not-found", "--wait=false"
-            )
+        # Nor is a Lease left that the next leader would have to wait for.
+        for how, what in (("-k", "rbac/evict"), ("-k", "rbac"), ("-f", "deploy/base/10-state.yaml")):
+            words = ("delete", how, str(REPOSITORY / what), "--ignore-not-found", "--wait=false")
+            self.cluster.kubectl(*words)
 
     def start(self, kubeconfig: Path | None = None, **settings: Any) -> Replica:
         """Start one controller; floats that are durations are seconds."""

@@ -136,7 +136,7 @@ def test_a_right_too_many(sound: Installed, api: Api, check: Run) -> None:
     more = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["list"]}
     api.call("PATCH", path, {"rules": [*rules, more]})
     assert failures(check()) == [
-        "rights: the ClusterRole podfacts-webhook allows too much: list secrets: kubectl apply -k rbac"
+        "rights: the ClusterRole podfacts-webhook allows too much: list secrets: apply again what you installed with"
     ]
 
 

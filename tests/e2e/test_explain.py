@@ -186,7 +186,9 @@ def test_carried_facts_against_what_is_true_now(
     missing = "workload (owner name) is not written, and it should be 'carried'"
     assert any(each.startswith(missing) for each in faults(done))
     assert any(
-        "lacks the label podfacts.dev/node-facts=enabled: RACK is empty" in each for each in faults(done)
+        "lacks the label podfacts.dev/node-facts=enabled, so these are empty when containers start: RACK"
+        in each
+        for each in faults(done)
     )
     assert done.returncode == 1
 

@@ -5,6 +5,7 @@ That none is given and not used is shown the other way round, by the audit log o
 """
 
 import copy
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -45,7 +46,7 @@ Feature = Callable[[Keeping, str], Iterator[Seen]]
 
 @pytest.fixture(scope="module")
 def here(cluster: Cluster, api: Api) -> Iterator[Keeping]:
-    with keeping(cluster, api, "least-privilege") as made:
+    with keeping(cluster, api, f"least-{os.getpid()}") as made:
         facts = [{"name": "rack", "nodeLabel": "example.com/rack"}]
         facts += [
             {"name": "team", "namespaceLabel": "example.com/team"},

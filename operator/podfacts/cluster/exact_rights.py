@@ -4,14 +4,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from podfacts.cluster.expected_rights import ACCOUNTS, EXPECTED, SYSTEM, Grant
-from podfacts.cluster.outcome import Outcome, fail, ok, warn
+from podfacts.cluster.outcome import APPLY, Outcome, fail, ok, warn
 from podfacts.rights.manifest import listed
 from podfacts.rights.request import Account, Request
 from podfacts.rights.rules import Ref, subject_key
 
 Tree = dict[str, Any]
 
-APPLY = "kubectl apply -k rbac"
 SHOWN = 5
 # What Kubernetes binds by itself, to everybody (kubernetes/plugin/pkg/auth/authorizer/rbac/bootstrappolicy).
 BOOTSTRAPPED = ("kubernetes.io/bootstrapping", "rbac-defaults")

@@ -9,7 +9,7 @@ from typing import Any
 from cryptography import x509
 
 from podfacts.cluster.expected_rights import SYSTEM
-from podfacts.cluster.outcome import Outcome, fail, ok, warn
+from podfacts.cluster.outcome import APPLY, Outcome, fail, ok, warn
 from podfacts.core.carried import NODE_FACTS
 from podfacts.core.catalogue import Catalogue
 from podfacts.core.explanation import NODES_WEBHOOK, PODS_WEBHOOK
@@ -181,11 +181,11 @@ def fence(policies: Sequence[Tree], bindings: Sequence[Tree]) -> Iterator[Outcom
     for name in POLICIES:
         denying = [each for each in bound.get(name, ()) if _denies_everywhere(each["spec"])]
         if name not in there:
-            yield fail(f"there is no ValidatingAdmissionPolicy {name}", "kubectl apply -k rbac")
+            yield fail(f"there is no ValidatingAdmissionPolicy {name}", APPLY)
         elif there[name]["spec"].get("failurePolicy") != "Fail":
-            yield fail(f"the policy {name} lets through what it cannot judge", "kubectl apply -k rbac")
+            yield fail(f"the policy {name} lets through what it cannot judge", APPLY)
         elif not denying:
-            yield fail(f"no binding makes the policy {name} deny anything", "kubectl apply -k rbac")
+            yield fail(f"no binding makes the policy {name} deny anything", APPLY)
         elif (there[name].get("status") or {}).get("typeChecking", {}).get("expressionWarnings"):
             yield warn(f"the API server has doubts about {name}", f"kubectl describe vap {name}")
         else:
@@ -207,11 +207,12 @@ def profiles(trees: Sequence[Tree] | None) -> Iterator[Outcome]:
             yield fail(f"the profile {name} has not been judged: no controller leads", look)
         elif condition.get("status") != "True":
             wrong += 1
-            yield fail(
-                f"the profile {name} is not in force: {condition.get('message')}", f"correct it: {look}"
-            )
+            what = f"the last edit of {name}" if "inForce" in tree["status"] else f"the profile {name}"
+            yield fail(f"{what} is not in force: {condition.get('message')}", f"correct it: {look}")
     if not wrong:
-        yield ok(f"{len(trees or ())} profiles are in force as they stand, beside the built-in one")
+        count = len(trees or ())
+        said = "profile is in force as it stands" if count == 1 else "profiles are in force as they stand"
+        yield ok(f"{count} {said}, beside the built-in one")
 
 
 def lease(tree: Tree | None, now: datetime) -> Iterator[Outcome]:

@@ -3,6 +3,8 @@
 from typing import Literal, NamedTuple
 
 State = Literal["ok", "warn", "FAIL"]
+# Not `kubectl apply -k rbac`: an overlay leaves parts of it away on purpose.
+APPLY = "apply again what you installed with"
 
 
 class Outcome(NamedTuple):

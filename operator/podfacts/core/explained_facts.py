@@ -86,11 +86,9 @@ def _after_start(fact: Fact, key: str, pod: Tree) -> Iterator[tuple[State, str]]
     for status in _statuses(pod):
         started = ((status.get("state") or {}).get("running") or {}).get("startedAt") or ""
         if started and started < written:
-            name, said = status["name"], f"{fact.env} was written at {written}"
-            yield (
-                "note",
-                f"{said}, after {name} had started: its env shows what was there before, until it restarts",
-            )
+            # The entry has one time for all facts that it holds: whether this one was among the last is not told.
+            said = f"facts were last written at {written}, after {status['name']} had started"
+            yield "note", f"{said}: {fact.env} may be older there, until it restarts"
 
 
 def _written(key: str, pod: Tree) -> str:

@@ -147,11 +147,14 @@ def _at_binding(subject: Subject) -> Iterator[Line]:
     if labels is None:
         yield Line("binding", "unknown", f"whether the namespace has {NODE_FACTS}=enabled is not seen")
     elif labels.get(NODE_FACTS) != "enabled":
-        names = ", ".join(str(each.env) for each in late if not each.required)
+        # Containers that wait for one fact find all of them: they are written at once.
+        names = "" if subject.asked.profile.gate else ", ".join(str(each.env) for each in late)
         said = f"the namespace lacks the label {NODE_FACTS}=enabled"
         if names:
             yield Line(
-                "binding", "no", f"{said}: {names} is empty when containers start: ask for it, then {AGAIN}"
+                "binding",
+                "no",
+                f"{said}, so these are empty when containers start: {names}: ask for it, then {AGAIN}",
             )
         else:
             yield Line(

@@ -1,11 +1,12 @@
 """``podfacts policy``: a profile as admission policies, for clusters that want no webhook. See ``docs/policy.md``."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import yaml
 
 from podfacts.core.policy import policies
+from podfacts.core.profile import DEFAULT
 from podfacts.core.refusal import BadInput, Refused
 from podfacts.offline.profile_files import read_profiles
 
@@ -29,9 +30,17 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
 _Dumper.add_representer(str, _text)
 
 
-def policy_text(name: str, files: Iterable[str]) -> str:
-    """The policies of the profile ``name``: the built-in one, or one of ``files``. Raises ``BadInput``."""
+def policy_text(name: str | None, files: Sequence[str]) -> str:
+    """The policies of the profile ``name``; without one, of the only profile in ``files``, or the built-in one.
+
+    Raises ``BadInput``.
+    """
     profiles = read_profiles(files)
+    if name is None:
+        written = [each for each, profile in profiles.items() if profile is not DEFAULT] or [DEFAULT.name]
+        if len(written) > 1:
+            raise BadInput(f"name the profile: one of {', '.join(sorted(written))}")
+        (name,) = written
     if name not in profiles:
         raise BadInput(f"there is no profile {name!r}: name one of {', '.join(sorted(profiles))}")
     profile = profiles[name]
