@@ -135,9 +135,7 @@ def _node_name(pod: Tree) -> str:
 def _refuse_absent(pod: Tree, profile: Profile, namespace: Tree | None) -> None:
     """A pod that lacks what its profile requires must not run; what its node lacks is held back later (``gate``)."""
     metadata = mapping(pod, "metadata")
-    for fact in profile.facts:
-        if not fact.required:
-            continue
+    for fact in profile.demanded:
         if fact.kind in ("label", "annotation"):
             part = f"{fact.kind}s"
             if not mapping(metadata, part, ("metadata",)).get(fact.key):

@@ -6,7 +6,7 @@ over its own result finds nothing to do, so that Kubernetes may call it again (`
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -105,8 +105,8 @@ def inject(
     patch += after
     if around is None:
         _refuse_forged(pod, values)
-    records = (_record(profile, asked.access, kept, skipped), _record(profile, asked.access, [], []))
-    patch += _annotated(pod, values, records)
+    record = _record(profile, asked.access, kept, skipped)
+    patch += _annotated(pod, values, record, lambda: _record(profile, asked.access, [], []))
     return Injection(
         "injected" if patch else "unchanged",
         "ok",
@@ -202,26 +202,27 @@ def _record(profile: Profile, access: str, kept: list[str], skipped: list[str]) 
     return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
 
 
-def _annotated(pod: Tree, values: Mapping[str, str], records: Sequence[str]) -> list[Operation]:
+def _annotated(
+    pod: Tree, values: Mapping[str, str], record: str, shorter: Callable[[], str]
+) -> list[Operation]:
     """The operations that write carried facts and the record, and take away what only Podfacts may write.
 
-    The first of ``records`` that finds room. Nothing for what stands there. Raises ``Refused`` when there is no room at
-    all: without a record the pod would be taken for one that was missed.
+    Nothing for what stands there. A record that finds no room says less. Raises ``Refused`` when there is none for that
+    either: without a record the pod would be taken for one that was missed.
     """
     annotations = texts(mapping(pod, "metadata"), "annotations", ("metadata",))
     forged = forgeries(annotations, values)
-    size = sum(
-        len(k.encode()) + len(v.encode())
-        for k, v in {**annotations, **values}.items()
-        if k != INJECTED and k not in forged
+    left_out = {*forged, INJECTED}
+    size = len(INJECTED) + sum(
+        len(k.encode()) + len(v.encode()) for k, v in {**annotations, **values}.items() if k not in left_out
     )
-    record = next(
-        (each for each in records if size + len(INJECTED) + len(each.encode()) <= ANNOTATIONS_LIMIT), None
-    )
-    if record is None:
-        raise Refused(
-            ("metadata", "annotations"), "hold 256 KiB at most, with what Podfacts writes there: shorten them"
-        )
+    if size + len(record.encode()) > ANNOTATIONS_LIMIT:
+        record = shorter()
+        if size + len(record.encode()) > ANNOTATIONS_LIMIT:
+            raise Refused(
+                ("metadata", "annotations"),
+                "hold 256 KiB at most, with what Podfacts writes there: shorten them",
+            )
     wanted = {**values, INJECTED: record}
     missing = {key: value for key, value in wanted.items() if annotations.get(key) != value}
     if not annotations:

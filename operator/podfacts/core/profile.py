@@ -54,6 +54,7 @@ class Profile:
     pod_files: tuple[Item, ...] = field(init=False)
     container_facts: tuple[Fact, ...] = field(init=False)
     limits: tuple[Limit, ...] = field(init=False)
+    demanded: tuple[Fact, ...] = field(init=False)  # A pod that lacks one is refused.
     carried: tuple[Fact, ...] = field(init=False)
     topology: tuple[str, ...] = field(init=False)  # Labels that Kubernetes sets, and nobody else may.
     gate: tuple[str, ...] = field(init=False)  # Env names that a container does not start without.
@@ -81,6 +82,7 @@ class Profile:
                 each for each in self.facts if each.file is not None and each.per_container
             ),
             "limits": tuple(_limits(self.facts)),
+            "demanded": tuple(each for each in self.facts if each.required and not each.late),
             "carried": tuple(each for each in self.facts if each.carried),
             "topology": tuple(
                 dict.fromkeys(
