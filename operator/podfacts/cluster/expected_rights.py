@@ -1,4 +1,4 @@
-"""What our two accounts may do in a cluster, whole: the same as rbac/, in the words of ``podfacts can``.
+"""What our two accounts may do in a cluster, whole: the same as rbac/, in the words of RBAC.
 
 An installation is compared with this table, and a test compares the table with rbac/. A binding has its role's name.
 """
