@@ -15,7 +15,7 @@ from urllib.parse import quote
 import yaml
 
 from podfacts.cluster.access import ApiServer, NoAnswer
-from podfacts.core.options import INJECT
+from podfacts.core.options import INJECT, INJECTED
 from podfacts.core.podtemplates import PodTemplate, pod_templates
 from podfacts.core.refusal import BadInput, Refused, place
 from podfacts.offline.manifests import Manifest, Problem, read, refusal
@@ -91,6 +91,8 @@ def compared(api: ApiServer, sources: Sequence[str], namespace: str | None, stdi
             refused = True
             continue
         told += [each.told(f"warning: {warning}") for warning in said.warnings]
+        if INJECTED not in (said.tree["metadata"].get("annotations") or {}):
+            told.append(each.told("no difference: no webhook of podfacts was asked about it"))
         texts.append(difference(each, plain, said.tree))
     return Compared("".join(texts), tuple(told), refused)
 

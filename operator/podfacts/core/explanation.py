@@ -47,7 +47,10 @@ def explanation(seen: Seen) -> list[Line]:
 def _refused(seen: Seen, pod: Observed, refused: Refused) -> Iterator[Line]:
     """A pod that would not get through today: its profile is gone, or it was labelled afterwards."""
     if pod.record and pod.profile not in seen.catalogue.profiles:
-        why = seen.unseen.get("profiles") or "there is no such object: the webhook may have it from a file"
+        why = (
+            seen.unseen.get("profiles")
+            or "there is no such object: unless it comes from a file, its facts are not kept any more"
+        )
         said = f"it was injected by the profile {pod.profile}, hash {pod.record.hash}, which is not seen here: {why}"
         yield Line("profile", "unknown", said)
     else:
