@@ -103,12 +103,12 @@ def test_a_running_container_reads_what_changes(here: Keeping, node: Cluster) ->
 
 @pytest.mark.node
 def test_a_pod_that_waits_for_its_node_starts_by_itself(here: Keeping, node: Cluster) -> None:
-    """Pending with the reason; once somebody labels the node, the same pod runs, with the fact in its env."""
-    here.profile("held", {"name": "gpu", "nodeLabel": "example.com/gpu", "required": True})
+    """Pending with the reason; once somebody annotates the node, the same pod runs, with the fact in its env."""
+    here.profile("held", {"name": "gpu", "nodeAnnotation": "example.com/gpu", "required": True})
     here.start()
     machine = here.api.call("GET", "/api/v1/nodes").body["items"][0]["metadata"]["name"]
     created = here.create(here.injected(here.tree("patient", "held")))
-    path = f"{here.pods}/patient"
+    path, home = f"{here.pods}/patient", f"/api/v1/nodes/{machine}"
 
     def waiting() -> dict[str, Any]:
         (status,) = here.api.call("GET", path).body["status"].get("containerStatuses") or [{}]
@@ -117,7 +117,8 @@ def test_a_pod_that_waits_for_its_node_starts_by_itself(here: Keeping, node: Clu
 
     wait_for(lambda: waiting().get("message") == "missing value for GPU", seconds=30)
     try:
-        here.label(f"/api/v1/nodes/{machine}", {"example.com/gpu": "/dev/a100"})
+        done = here.api.call("PATCH", home, {"metadata": {"annotations": {"example.com/gpu": "/dev/a100"}}})
+        assert done.status == 200, done.body
         pod = wait_for(
             lambda: (p := here.api.call("GET", path).body)["status"]["phase"] == "Running" and p, seconds=90
         )
@@ -125,7 +126,7 @@ def test_a_pod_that_waits_for_its_node_starts_by_itself(here: Keeping, node: Clu
         said = node.kubectl("exec", "-n", here.namespace, "patient", "--", "sh", "-c", "echo $GPU").stdout
         assert said == "/dev/a100\n", "a path is a value as well"
     finally:
-        here.label(f"/api/v1/nodes/{machine}", {"example.com/gpu": None})
+        here.api.call("PATCH", home, {"metadata": {"annotations": {"example.com/gpu": None}}})
 
 
 def test_a_deployment_is_the_owner(here: Keeping) -> None:
