@@ -1,6 +1,7 @@
 """What the installation's identities may do, by rbac/, by the API server's own word, and by what they did."""
 
 import json
+from http import HTTPStatus
 from typing import Any
 
 import yaml
@@ -84,6 +85,27 @@ def calls(here: Installed, component: str) -> list[tuple[Call, int]]:
         if event["stage"] == ("ResponseStarted" if event["verb"] == "watch" else "ResponseComplete")
         and event["user"]["username"] == user
     ]
+
+
+# 404: what was deleted, a pod before its facts could be written among it. 429 is said of profiles while their definition
+# is new.
+FINE = {
+    HTTPStatus.OK,
+    HTTPStatus.CREATED,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.TOO_MANY_REQUESTS,
+}
+
+
+def asked(here: Installed, component: str) -> set[Call]:
+    """What a service account has asked for; the version, and what kinds there are, everybody may ask."""
+    return {call for call, _ in calls(here, component) if not call[2].startswith("/")}
+
+
+def odd(here: Installed, component: str) -> set[int]:
+    """The answers' statuses that no working installation gets."""
+    return {status for _, status in calls(here, component)} - FINE
 
 
 def _call(event: dict[str, Any]) -> Call:
