@@ -52,13 +52,15 @@ def test_it_is_ready_once_it_has_read_the_lease() -> None:
     assert made.hindered() is None, "losing the API server later changes nothing"
 
 
+MISSING_RIGHT = 'leases is forbidden: User "me" cannot get resource "leases"'
+
+
 @pytest.mark.parametrize("status", [403, 404])
 def test_what_somebody_must_put_right_makes_it_unready(status: int) -> None:
     made, authority = leading()
-    authority.fault = Failed("get", LEASE, status, "no")
-    assert (
-        made.hindered()
-        == "get leases.coordination.k8s.io/podfacts-controller in namespace podfacts-system: no"
+    authority.fault = Failed("get", LEASE, status, MISSING_RIGHT)
+    assert made.hindered() == (
+        "get leases.coordination.k8s.io/podfacts-controller in namespace podfacts-system: " + MISSING_RIGHT
     )
 
 
@@ -85,7 +87,13 @@ def test_a_restarted_container_is_another_candidate() -> None:
     ],
 )
 def test_failures_have_few_names(status: int, reason: str) -> None:
-    assert Failed("update", LEASE, status, "x").reason == reason
+    assert Failed("update", LEASE, status, MISSING_RIGHT).reason == reason
+
+
+def test_an_object_that_is_refused_is_no_missing_right() -> None:
+    """By an admission policy, somebody's webhook, or a namespace that ends."""
+    message = "pods \"x\" is forbidden: ValidatingAdmissionPolicy 'podfacts-controller-fence' denied request"
+    assert Failed("patch", LEASE, 403, message).reason == "refused"
 
 
 def test_paths_are_those_of_the_api() -> None:
