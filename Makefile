@@ -41,9 +41,10 @@ bench: venv ## The measurements that the documents quote
 	$(BIN)/python tests/bench/injection.py
 	$(BIN)/python tests/bench/servers.py
 
-manifests: venv ## Render deploy/install.yaml anew
+manifests: venv ## Render deploy/install.yaml anew, and the README's table of rights
 	"$$($(BIN)/python -m tests.cluster build | tail -n 1)/kubectl" kustomize deploy/base > build-install.yaml
 	mv build-install.yaml deploy/install.yaml
+	$(BIN)/python -m tests.rbac_table
 
 image: venv ## Build the image as a file for `ctr images import`
 	$(BIN)/python -m tests.image build

@@ -1,16 +1,13 @@
 """Who may do what: the rights that are shipped, to the last verb, and the reason beside each."""
 
-import re
 from collections.abc import Iterator
 
-import yaml
-
+from tests.rbac_table import README, Ruled, ruled, written
 from tests.shipped import (
     CHECKOUT,
     DEPLOYMENTS,
     INSTALLED,
     NAMESPACE,
-    Object,
     by_kind,
     container,
     pod,
@@ -110,51 +107,44 @@ def test_the_roles_for_apps_read_a_few_kinds_and_are_bound_to_nobody() -> None:
     assert bound.isdisjoint(role["metadata"]["name"] for role in APPS)
 
 
-def rules_with_comments(files: str) -> Iterator[tuple[str, Object]]:
+def rules_with_comments(files: str) -> Iterator[Ruled]:
     """Give each rule of the files in rbac/ with the comment above it."""
     for path in sorted((CHECKOUT / "rbac").glob(files)):
-        for document in re.split(r"^---\n", path.read_text(), flags=re.MULTILINE):
-            rules = (yaml.safe_load(document) or {}).get("rules", [])
-            comments: list[str] = []
-            above: list[str] = []
-            for line in document.partition("\nrules:\n")[2].splitlines():
-                if line.startswith("  #"):
-                    above.append(line.strip("# "))
-                elif line.startswith("  - "):
-                    comments.append(" ".join(above))
-                    above = []
-            yield from zip(comments, rules, strict=True)
+        yield from ruled(path)
+
+
+def test_the_table_in_the_readme_is_what_rbac_says() -> None:
+    readme = README.read_text()
+    assert written(readme) == readme, "write it anew: make manifests"
 
 
 def test_every_rule_says_which_call_needs_it() -> None:
     seen = 0
-    for comment, rule in rules_with_comments("[wc]*.yaml"):
+    for _, rule, call, reason in rules_with_comments("[wc]*.yaml"):
         seen += 1
-        call, _, reason = comment.partition(": ")
         assert {METHODS[verb] for verb in rule["verbs"]} == {
             word for word in METHODS.values() if word in call.split()
         }
         [group], [resource] = rule["apiGroups"], rule["resources"]
         path = f"/apis/{group}/v1" if group else "/api/v1/"
-        assert path in call, comment
+        assert path in call, call
         kind, _, part = resource.partition("/")
         name = rule.get("resourceNames", ["NAME" if part or rule["verbs"] == ["get"] else ""])[0]
         end = "/".join(each for each in (kind, name, part) if each)
-        assert call.removesuffix("?watch=true").endswith(f"/{end}"), comment
-        assert ("watch" in rule["verbs"]) == ("watch=true" in call), comment
-        assert len(reason.split()) > 5, comment
+        assert call.removesuffix("?watch=true").endswith(f"/{end}"), call
+        assert ("watch" in rule["verbs"]) == ("watch=true" in call), call
+        assert len(reason.split()) > 5, call
     assert seen == sum(len(role["rules"]) for role in ROLES)
 
 
 def test_every_rule_for_apps_says_which_call_it_lets_them_make() -> None:
     seen = 0
-    for comment, rule in rules_with_comments("apps.yaml"):
+    for _, rule, call, reason in rules_with_comments("apps.yaml"):
         seen += 1
-        call, _, reason = comment.partition(": ")
         [group] = rule["apiGroups"]
         path = f"/apis/{group}/v1/" if group else "/api/v1/"
-        assert call.startswith(f"GET {path}namespaces/NAMESPACE/"), comment
-        assert all(resource in call for resource in rule["resources"]), comment
-        assert ("watch" in rule["verbs"]) == ("watch=true" in call), comment
-        assert len(reason.split()) > 5, comment
+        assert call.startswith(f"GET {path}namespaces/NAMESPACE/"), call
+        assert all(resource in call for resource in rule["resources"]), call
+        assert ("watch" in rule["verbs"]) == ("watch=true" in call), call
+        assert len(reason.split()) > 5, call
     assert seen == sum(len(role["rules"]) for role in APPS)
