@@ -20,6 +20,7 @@ test: lint types imports prepare ## Lint, types, import rules, unit, property an
 prepare: venv
 	@$(BIN)/python -m tests.cluster build
 	@if [ "$$(id -u)" = 0 ]; then $(BIN)/python -m tests.image build; fi
+	@if [ "$$(id -u)" = 0 ] && type apt-get >/dev/null 2>&1; then $(BIN)/python -m tests.browser; fi
 
 lint: venv
 	$(BIN)/ruff format --check .
@@ -41,10 +42,11 @@ bench: venv ## The measurements that the documents quote
 	$(BIN)/python tests/bench/injection.py
 	$(BIN)/python tests/bench/servers.py
 
-manifests: venv ## Render deploy/install.yaml anew, and the README's table of rights
+manifests: venv ## Render deploy/install.yaml anew, and the tables of rights and of rules
 	"$$($(BIN)/python -m tests.cluster build | tail -n 1)/kubectl" kustomize deploy/base > build-install.yaml
 	mv build-install.yaml deploy/install.yaml
 	$(BIN)/python -m tests.rbac_table
+	$(BIN)/python -m tests.rules_table
 
 image: venv ## Build the image as a file for `ctr images import`
 	$(BIN)/python -m tests.image build

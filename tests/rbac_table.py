@@ -20,6 +20,7 @@ FILES = {
     "webhook.yaml": "",
     "controller.yaml": "",
     "evict/evict.yaml": "with the overlay `evict`",
+    "audit/audit.yaml": "with the overlay `audit`",
     "apps.yaml": "bound to nobody",
 }
 BEGIN, END = "<!-- made from rbac/ by `make manifests` -->", "<!-- until here -->"
@@ -56,11 +57,11 @@ def _comments(rules: str) -> Iterator[str]:
 
 
 def table() -> str:
-    """The table, between its two marks."""
-    lines = [BEGIN, "| role | may | of | where | why |", "|---|---|---|---|---|"]
+    """A row a rule."""
+    lines = ["| role | may | of | where | why |", "|---|---|---|---|---|"]
     for file, note in FILES.items():
         lines += [_row(each, note) for each in ruled(CHECKOUT / "rbac" / file)]
-    return "\n".join((*lines, END))
+    return "\n".join(lines)
 
 
 def _row(ruled: Ruled, note: str) -> str:
@@ -76,12 +77,17 @@ def _row(ruled: Ruled, note: str) -> str:
 
 
 def written(readme: str) -> str:
-    """The README with the table as it must be. Raises when its marks are gone."""
-    before, begin, rest = readme.partition(BEGIN)
+    """The README with the table as it must be."""
+    return between(readme, BEGIN, table())
+
+
+def between(document: str, begin: str, made: str) -> str:
+    """The document with what is made, between its two marks. Raises when they are gone."""
+    before, found, rest = document.partition(begin)
     _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"README.md must have {BEGIN} and {END}, each on a line")
-    return before + table() + after
+    if not found or not end:
+        raise ValueError(f"there must be {begin} and {END}, each on a line of its own")
+    return f"{before}{begin}\n{made}\n{END}{after}"
 
 
 if __name__ == "__main__":

@@ -5,45 +5,20 @@ a traceback. Each command imports what it needs when it runs: ``podfacts inject`
 """
 
 import asyncio
-import re
 import sys
-from collections.abc import Callable, Sequence
-from datetime import timedelta
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
-from podfacts import __version__
-from podfacts.cluster_commands import COMMANDS
+from podfacts import __version__, audit_commands, auditor_commands, cluster_commands, question_commands
 from podfacts.core.refusal import BadInput
+from podfacts.settings import Duration, Level, setting
 from podfacts.terminal import BAD_INPUT, refuse, write
 
 INTERRUPTED = 130
-Level = Literal["debug", "info", "warning", "error"]
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-class Duration(click.ParamType[timedelta]):
-    """A length of time as Kubernetes users write it: ``90s``, ``10m``, ``24h``, ``365d``."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """The duration, or a usage error that says how to write one."""
-        if isinstance(value, timedelta):
-            return value
-        match = re.fullmatch(r"(\d+)([smhd])", str(value))
-        if not match or int(match[1]) == 0:
-            self.fail(f"{value!r} is no duration: write a number with s, m, h or d, such as 24h", param, ctx)
-        return timedelta(**{UNITS[match[2]]: int(match[1])})
-
-
-def setting(*names: str, **attributes: Any) -> Callable[[Any], Any]:
-    """An option of a server, which the environment may set too, as ``PODFACTS_PORT``."""
-    variable = "PODFACTS_" + names[0].removeprefix("--").replace("-", "_").upper()
-    return click.option(*names, envvar=variable, show_envvar=True, show_default=True, **attributes)
 
 
 class Commands(click.Group):
@@ -188,8 +163,9 @@ def grant(**words: Any) -> None:
     write(printed.text)
 
 
-for each in COMMANDS:
-    main.add_command(each)
+for each in (cluster_commands, audit_commands, question_commands, auditor_commands):
+    for command in each.COMMANDS:
+        main.add_command(command)
 
 
 @main.command()

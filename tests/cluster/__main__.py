@@ -62,6 +62,7 @@ def build_binaries(_options: argparse.Namespace) -> int:
     """Build the binaries."""
     say = timed()
     build.kwok(say)
+    build.authorizer(say)
     print(build.binaries(say))
     return 0
 

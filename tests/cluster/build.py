@@ -3,7 +3,8 @@
 A build lands in the cache under a name made of the version and of a hash of those files, and only when it is complete
 (one rename), so a warm start asks for no Go at all. Binaries that are already on the machine are taken instead of built
 when their own word for their version is the same minor. kwok is a build of its own: no cluster needs it to come up, and
-another version of it is no reason to build Kubernetes.
+another version of it is no reason to build Kubernetes. So is the authorizer, one Go file (tests/authorizer) over the same
+modules as Kubernetes' own binaries.
 """
 
 import hashlib
@@ -24,6 +25,7 @@ HERE = Path(__file__).parent
 KUBERNETES = HERE / "kubernetes"
 COREDNS = HERE / "coredns"
 KWOK = HERE / "kwok"
+AUTHORIZER = HERE.parent / "authorizer" / "authorizer.go"
 
 # name: (Go package, arguments that print its version)
 KUBERNETES_TOOLS = {
@@ -58,6 +60,12 @@ def kwok_key() -> str:
     return f"kwok-{pinned('sigs.k8s.io/kwok', KWOK)}-{_digest((KWOK / 'go.mod', KWOK / 'go.sum'))}"
 
 
+def authorizer_key() -> str:
+    """Return the name of the authorizer's build."""
+    inputs = (KUBERNETES / "go.mod", KUBERNETES / "go.sum", AUTHORIZER)
+    return f"authorizer-{pinned('k8s.io/kubernetes')}-{_digest(inputs)}"
+
+
 def _digest(inputs: Iterable[Path]) -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in inputs)).hexdigest()[:12]
 
@@ -72,6 +80,11 @@ def kwok(say: Say) -> Path:
     return _made(folders.binaries() / kwok_key(), ("kwok",), _make_kwok, say) / "kwok"
 
 
+def authorizer(say: Say) -> Path:
+    """Return the path of the command that answers with Kubernetes' own authorizer, building it when it is missing."""
+    return _made(folders.binaries() / authorizer_key(), ("authorizer",), _make_authorizer, say) / "authorizer"
+
+
 def complete(folder: Path, names: Iterable[str] = NAMES) -> bool:
     """Tell whether every binary is there (one that was only linked may have gone since)."""
     return all(os.access(folder / name, os.X_OK) for name in names)
@@ -82,7 +95,7 @@ def prune(say: Say) -> None:
     folder = folders.binaries()
     with _lock(folder, say):
         for old in sorted(folder.iterdir()):
-            if old.is_dir() and old.name not in (key(), kwok_key()):
+            if old.is_dir() and old.name not in (key(), kwok_key(), authorizer_key()):
                 shutil.rmtree(old)
                 say(f"removed {old}")
 
@@ -136,6 +149,14 @@ def _make(folder: Path, say: Say) -> None:
 def _make_kwok(folder: Path, say: Say) -> None:
     say(f"building kwok {pinned('sigs.k8s.io/kwok', KWOK)}: usually 1 minute on 2 cores, once")
     _install(KWOK, [KWOK_COMMAND], folder, "", say)
+
+
+def _make_authorizer(folder: Path, say: Say) -> None:
+    say(
+        f"building the authorizer of Kubernetes {pinned('k8s.io/kubernetes')}: a minute or two on 2 cores, once"
+    )
+    # A file by its name is built over the modules of the folder that the build runs in, wherever the file lies.
+    _install(KUBERNETES, [str(AUTHORIZER)], folder, "", say)
 
 
 def _stamp(version: str) -> str:

@@ -1,15 +1,17 @@
-"""The node's tools are Debian's. What is missing is installed by the cluster itself, and no service is started by it."""
+"""The tools of the tests are Debian's. What is missing is installed by whoever needs it, and no service is started by it."""
 
 import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.cluster.progress import Say, ticking
 
-# What the node needs: the package, and the file by which we know it is there.
+Needed = Sequence[tuple[str, str]]  # The package, and the file by which we know it is there.
+
+# What the node needs.
 NEEDED = (
     ("containerd", "containerd"),
     ("containerd", "ctr"),
@@ -21,18 +23,25 @@ NEEDED = (
     ("openssl", "openssl"),
     ("curl", "curl"),  # for the image of that name
 )
+# What opens the HTML report; any Chromium that is there will do.
+BROWSERS = ("chromium-headless-shell", "chromium")
 # Debian's own answer to "may this package start its service?"; 101 is "no".
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 
-def missing() -> list[str]:
+def missing(needed: Needed = NEEDED) -> list[str]:
     """Return the packages whose files are not there."""
-    return sorted({package for package, file in NEEDED if not shutil.which(file)})
+    return sorted({package for package, file in needed if not shutil.which(file)})
 
 
-def install(say: Say) -> str | None:
-    """Install what is missing; return the sentence that says why the node cannot be had, if it cannot."""
-    wanted = missing()
+def browser() -> str | None:
+    """Return the path of a browser that is installed."""
+    return next((path for path in map(shutil.which, BROWSERS) if path), None)
+
+
+def install(say: Say, needed: Needed = NEEDED) -> str | None:
+    """Install what is missing; return the sentence that says why it cannot be had, if it cannot."""
+    wanted = missing(needed)
     if not wanted:
         return None
     if not shutil.which("apt-get"):
@@ -49,7 +58,7 @@ def install(say: Say) -> str | None:
                 text=True,
                 check=False,
             )
-    if still := missing():
+    if still := missing(needed):
         said = (done.stderr.strip().splitlines() or ["it gave no reason"])[-1]
         return f"apt-get did not install {', '.join(still)}: {said}"
     return None

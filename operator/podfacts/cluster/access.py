@@ -7,10 +7,10 @@ while it was read.
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
 from podfacts import __version__
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kubernetes.client.configuration import Configuration
 
 Tree = dict[str, Any]
+Made = TypeVar("Made")
 
 PATIENCE = 60.0  # As long as the API server itself gives a request (--request-timeout).
 PAGE = 500  # As kubectl lists.
@@ -51,6 +52,11 @@ class ApiServer:
         self._client = client
         self.namespace = namespace  # Where whoever types is, if they name none.
 
+    @property
+    def server(self) -> str:
+        """Its URL."""
+        return str(self._client.configuration.host)
+
     def get(self, path: str) -> Tree | None:
         """The object, or ``None`` when there is none."""
         try:
@@ -62,28 +68,40 @@ class ApiServer:
 
     def items(self, path: str) -> list[Tree]:
         """All objects of a list, read page by page."""
+        return self.made_of(path, lambda tree: tree)
+
+    def made_of(self, path: str, made: Callable[[Tree], Made]) -> list[Made]:
+        """What is made of each object of a list. Never more of the list is held than a page."""
         try:
-            return self._pages(path)
+            return self._pages(path, made)
         except NoAnswer as error:
             # etcd forgot that state of the list before its last page was read (5 minutes): read it from the start.
             if error.status == HTTPStatus.GONE:
-                return self._pages(path)
+                return self._pages(path, made)
             raise
 
     def create(self, path: str, body: Mapping[str, Any]) -> Tree:
         """What the API server makes of the object: for a review, its answer."""
         return self._call("POST", path, body).tree
 
+    def update(self, path: str, body: Mapping[str, Any]) -> Tree:
+        """The object as it is now; ``metadata.resourceVersion`` in the body makes it a compare-and-swap."""
+        return self._call("PUT", path, body).tree
+
+    def delete(self, path: str, body: Mapping[str, Any]) -> None:
+        """Delete the object; the body are ``DeleteOptions``, whose preconditions say which one it must be."""
+        self._call("DELETE", path, body)
+
     def dry_run(self, path: str, body: Mapping[str, Any]) -> Said:
         """What the API server, its webhooks among it, would make of the object. Nothing is kept."""
         return self._call("POST", f"{path}?dryRun=All", body)
 
-    def _pages(self, path: str) -> list[Tree]:
-        found: list[Tree] = []
+    def _pages(self, path: str, made: Callable[[Tree], Made]) -> list[Made]:
+        found: list[Made] = []
         page = {"limit": str(PAGE)}
         while True:
             answer = self._call("GET", f"{path}{'&' if '?' in path else '?'}{urlencode(page)}").tree
-            found += answer.get("items") or ()
+            found += map(made, answer.get("items") or ())
             following = (answer.get("metadata") or {}).get("continue")
             if not following:
                 return found
@@ -95,7 +113,7 @@ class ApiServer:
         from urllib3.exceptions import HTTPError, NewConnectionError, TimeoutError  # noqa: A004, PLC0415
 
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
-        server = self._client.configuration.host
+        server = self.server
         try:
             request = self._client.param_serialize(
                 method, path, header_params=headers, body=body, auth_settings=["BearerToken"]

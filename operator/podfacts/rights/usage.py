@@ -46,7 +46,7 @@ def recorded_usage(recorded: Iterable[Recorded], ref: Ref) -> Usage:
         by_it = names(each.reason, ref)
         seen = seen or by_it
         if actor := account_named(each.impersonator):
-            calls[actor].add(_impersonation(each.user))
+            calls[actor].add(impersonation(each.user))
         account = account_named(each.user)
         if account and each.lent:
             # No need of it, but it was let in, so it is asked about.
@@ -94,7 +94,7 @@ def passed_over(usage: Usage) -> Iterator[str]:
         yield f"calls in namespaces that are gone are left out: {listed(usage.gone, SHOWN)}"
 
 
-def _impersonation(user: str) -> Request:
+def impersonation(user: str) -> Request:
     """What ``--as`` asks for before the call itself (``apiserver/pkg/endpoints/filters/impersonation``).
 
     Groups that were named beside the user are not in the log's question, so not here.

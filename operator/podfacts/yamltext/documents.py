@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from podfacts.yamltext.compose import compose
+from podfacts.yamltext.compose import Taken, compose
 from podfacts.yamltext.glance import is_sound_object
 from podfacts.yamltext.nodes import Broken, Node, value
 
@@ -51,14 +51,19 @@ class Piece:
     end: int
 
 
-def documents(text: str) -> Iterator[Document | Broken]:
-    """The documents of a file in their order, those that hold nothing left out; for a broken one, what is wrong."""
-    for each in documents_with(text, ""):
+def documents(text: str, taken: Taken | None = None) -> Iterator[Document | Broken]:
+    """The documents of a file in their order, those that hold nothing left out; for a broken one, what is wrong.
+
+    What ``compose`` says of ``taken`` is so here: a list as long as a cluster is never there as a whole.
+    """
+    for each in documents_with(text, "", taken):
         if not isinstance(each, Glanced):
             yield each
 
 
-def documents_with(text: str, words: str) -> Iterator[Document | Glanced | Broken]:
+def documents_with(
+    text: str, words: str, taken: Taken | None = None
+) -> Iterator[Document | Glanced | Broken]:
     """As ``documents``, but those without the ``words`` in them are only glanced at where that is enough."""
     for piece in pieces(text):
         if isinstance(piece, Broken):
@@ -69,12 +74,12 @@ def documents_with(text: str, words: str) -> Iterator[Document | Glanced | Broke
             if words not in part and is_sound_object(part):
                 yield Glanced(start, end)
             else:
-                yield from _read(text, start, end, is_json=is_json)
+                yield from _read(text, start, end, is_json, taken)
 
 
-def _read(text: str, start: int, end: int, *, is_json: bool) -> Iterator[Document | Broken]:
+def _read(text: str, start: int, end: int, is_json: bool, taken: Taken | None) -> Iterator[Document | Broken]:
     try:
-        root = compose(text, start, end, is_json=is_json)
+        root = compose(text, start, end, is_json=is_json, taken=taken)
     except Broken as broken:
         yield broken
         return

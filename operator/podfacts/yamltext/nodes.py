@@ -3,8 +3,8 @@
 So what is wrong is reported by line, and what is changed is changed in place.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
@@ -47,8 +47,8 @@ class Node:
     inside: bool = False
     merges: bool = False
     scalar: Scalar = None
-    items: list["Node"] = field(default_factory=list)
-    pairs: list["Pair"] = field(default_factory=list)
+    items: Sequence["Node"] = ()
+    pairs: Sequence["Pair"] = ()
     target: "Node | None" = None
     size: int = 1
     depth: int = 1

@@ -1,0 +1,1 @@
+"""What an audit came to, as text: for a terminal, a program, a code host, a browser, a cluster."""
