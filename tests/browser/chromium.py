@@ -1,7 +1,10 @@
 """Headless Chromium, driven by its DevTools protocol over a websocket of this machine."""
 
 import asyncio
+import contextlib
 import itertools
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -97,6 +100,7 @@ async def browser(command: str, profile: Path) -> AsyncIterator[Page]:
         f"--user-data-dir={profile}",
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,  # Debian's command is a script, and the browser a child of it.
     )
     try:
         port, path = await _listening(process, profile / "DevToolsActivePort")
@@ -109,8 +113,8 @@ async def browser(command: str, profile: Path) -> AsyncIterator[Page]:
             yield page
             await page.send("Target.setDiscoverTargets", discover=False)
     finally:
-        if process.returncode is None:
-            process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
 
 
