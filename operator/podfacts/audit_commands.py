@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import click
 
-from podfacts.core.refusal import BadInput
-from podfacts.terminal import refuse, write
+from podfacts.core.refusal import BadInput, Refused
+from podfacts.options import SOURCES, cluster_or_files, of_a_cluster, refusals
+from podfacts.terminal import write
 
 if TYPE_CHECKING:
     from podfacts.audit.finding import Finding
@@ -47,14 +48,7 @@ class Asked:
 
 
 @click.command()
-@click.option(
-    "-f",
-    "--filename",
-    "sources",
-    multiple=True,
-    metavar="FILE|DIR|-",
-    help="YAML or JSON file, folder (recursive), or - for stdin, instead of a cluster. May be given many times.",
-)
+@SOURCES
 @click.option("-n", "--namespace", help="Of objects in files that name none.  [default: default]")
 @click.option(
     "-o",
@@ -99,8 +93,7 @@ class Asked:
     help="Ways up from system:serviceaccount:NAMESPACE:NAME, user:NAME or group:NAME only.",
 )
 @click.option("--to", "goal", type=click.Choice(GOALS), help="Ways up to this only.")
-@click.option("--context", help="Context of the kubeconfig.")
-@click.option("--kubeconfig", metavar="FILE", help="Instead of $KUBECONFIG or ~/.kube/config.")
+@of_a_cluster
 def audit(**words: object) -> None:
     """Say what the roles and bindings of a cluster, or of files, give away, and how to end that.
 
@@ -113,11 +106,9 @@ def audit(**words: object) -> None:
     from podfacts.rights.manifest import visible  # noqa: PLC0415 - loaded by the command that needs it
 
     asked = Asked(**words)  # type: ignore[arg-type]
-    try:
+    with refusals(manifests=True):
         _check(asked)
         report = _report(asked)
-    except BadInput as error:
-        refuse("\n".join(map(visible, str(error).split("\n"))))
     for each in (*report.unread, *report.warnings):
         click.echo(f"warning: {visible(each)}", err=True)
     write(_rendered(report, asked.output))
@@ -126,16 +117,15 @@ def audit(**words: object) -> None:
 
 def _check(asked: Asked) -> None:
     """Refuse what contradicts itself, before anything is read."""
-    from podfacts.rights.holders import account_named  # noqa: PLC0415
+    from podfacts.audit.asked import meant  # noqa: PLC0415
 
-    kind, _, name = asked.source.partition(":")
-    if asked.source and not account_named(asked.source) and not (kind in ("user", "group") and name):
-        raise BadInput(
-            f"podfacts audit: --from {asked.source!r} is no subject: write system:serviceaccount:NAMESPACE:NAME, "
-            "user:NAME or group:NAME"
-        )
-    if asked.sources and (asked.context or asked.kubeconfig):
-        raise BadInput("podfacts audit: --context and --kubeconfig are about a cluster: leave them or -f out")
+    if asked.source:
+        try:
+            meant(asked.source)
+        except Refused as refused:
+            raise BadInput(f"podfacts audit: --from {refused.reason}") from None
+    if reason := cluster_or_files(asked.sources, asked.context, asked.kubeconfig):
+        raise BadInput(f"podfacts audit: {reason}")
     if asked.namespace is not None and not asked.sources:
         raise BadInput("podfacts audit: --namespace goes with -f: a cluster is audited as a whole")
     if "-" in asked.sources and "-" in asked.audit_logs:
@@ -145,9 +135,9 @@ def _check(asked: Asked) -> None:
 def _report(asked: Asked) -> "Report":
     """All that was found. Raises ``BadInput``."""
     from podfacts.audit.decisions import decided  # noqa: PLC0415
+    from podfacts.audit.escalation.paths import paths  # noqa: PLC0415
     from podfacts.audit.finding import worst_first  # noqa: PLC0415
-    from podfacts.audit.judgement import findings  # noqa: PLC0415
-    from podfacts.audit.paths import paths  # noqa: PLC0415
+    from podfacts.audit.judgement.findings import findings  # noqa: PLC0415
     from podfacts.audit.report import Report, counts_of  # noqa: PLC0415
     from podfacts.offline.audit_settings import decisions  # noqa: PLC0415
 
@@ -212,7 +202,7 @@ def _progress() -> Callable[[int], None]:
 def _unused(inventory: "Inventory", asked: Asked) -> "tuple[Finding, ...]":
     if not asked.audit_logs:
         return ()
-    from podfacts.audit.unused import unused  # noqa: PLC0415
+    from podfacts.audit.judgement.unused import unused  # noqa: PLC0415
     from podfacts.offline.grant import read_audit_logs  # noqa: PLC0415
 
     found: tuple[Finding, ...] = unused(inventory, read_audit_logs(asked.audit_logs, sys.stdin.buffer))

@@ -15,6 +15,7 @@ import click
 
 from podfacts import __version__, audit_commands, auditor_commands, cluster_commands, question_commands
 from podfacts.core.refusal import BadInput
+from podfacts.options import MANIFESTS
 from podfacts.settings import Duration, Level, setting
 from podfacts.terminal import BAD_INPUT, refuse, write
 
@@ -59,15 +60,7 @@ def main() -> None:
 
 
 @main.command()
-@click.option(
-    "-f",
-    "--filename",
-    "sources",
-    multiple=True,
-    required=True,
-    metavar="FILE|DIR|-",
-    help="YAML or JSON file, folder (recursive), or - for stdin. May be given many times.",
-)
+@MANIFESTS
 @click.option(
     "--profile",
     "profile_files",

@@ -4,40 +4,13 @@ Each loads its client when it runs. What they print may hold words of the cluste
 """
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import reduce
 from typing import Any, Literal
 
 import click
 
-from podfacts.core.refusal import BadInput, Refused
+from podfacts.core.refusal import Refused
+from podfacts.options import MANIFESTS, OUTPUT, of_a_cluster, refusals
 from podfacts.terminal import refuse, write
-
-CLUSTER = (
-    click.option("--context", help="Context of the kubeconfig."),
-    click.option("--kubeconfig", metavar="FILE", help="Instead of $KUBECONFIG or ~/.kube/config."),
-)
-OUTPUT = click.option(
-    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
-)
-
-
-def of_a_cluster(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that say which cluster."""
-    return reduce(lambda made, option: option(made), reversed(CLUSTER), command)
-
-
-@contextmanager
-def refusals(*, manifests: bool = False) -> Iterator[None]:
-    """A mistake is one line, of words that may come from a log or the cluster; those in manifests are one line each."""
-    from podfacts.rights.manifest import visible  # noqa: PLC0415 - loaded by the command that needs it
-
-    try:
-        yield
-    except BadInput as error:
-        lines = str(error).splitlines() if manifests else [str(error)]
-        refuse("\n".join(map(visible, lines)))
 
 
 @click.command()
@@ -60,15 +33,7 @@ def explain(pod: str, namespace: str | None, output: Literal["text", "json"], **
 
 
 @click.command()
-@click.option(
-    "-f",
-    "--filename",
-    "sources",
-    multiple=True,
-    required=True,
-    metavar="FILE|DIR|-",
-    help="YAML or JSON file, folder (recursive), or - for stdin. May be given many times.",
-)
+@MANIFESTS
 @click.option("-n", "--namespace", help="Where the pods would be; else the manifest's, else the context's.")
 @of_a_cluster
 def diff(sources: tuple[str, ...], namespace: str | None, **where: str | None) -> None:

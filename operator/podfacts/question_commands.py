@@ -7,17 +7,19 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import reduce
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from podfacts.core.refusal import BadInput, Refused
+from podfacts.core.refusal import Refused
+from podfacts.options import CLUSTER, OUTPUT, SOURCES, cluster_or_files, given, refusals
 from podfacts.terminal import refuse, write
 
 if TYPE_CHECKING:
-    from podfacts.audit.asked import Asked
+    from podfacts.audit.asked import Asked, Who
+    from podfacts.audit.inventory import Inventory
     from podfacts.audit.questions import Questions
+    from podfacts.rights.request import Request
 
 WHERE = (
     click.argument("verb"),
@@ -27,23 +29,15 @@ WHERE = (
         "-n", "--namespace", help="Where; the context's namespace if not given, with -f it is default."
     ),
     click.option("-A", "--all-namespaces", is_flag=True, help="In all namespaces at once, or in none."),
-    click.option(
-        "-f",
-        "--filename",
-        "sources",
-        multiple=True,
-        metavar="FILE|DIR|-",
-        help="YAML or JSON file, folder (recursive), or - for stdin, instead of a cluster. May be given many times.",
-    ),
-    click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True),
-    click.option("--context", help="Context of the kubeconfig."),
-    click.option("--kubeconfig", metavar="FILE", help="Instead of $KUBECONFIG or ~/.kube/config."),
+    SOURCES,
+    OUTPUT,
+    *CLUSTER,
 )
 
 
 def question(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the words that every question has."""
-    return reduce(lambda made, option: option(made), reversed(WHERE), command)
+    return given(command, WHERE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +86,7 @@ def can(subject: str, groups: tuple[str, ...], **words: Any) -> None:
     typed = Words(**words)
     with _refusals("can"):
         somebody = who(subject, groups)
-        questions, asked = _put(typed)
+        questions, asked = _put(typed, somebody)
     answer = questions.answer(somebody, asked.request)
     write(can_json(answer, somebody, asked.request) if typed.output == "json" else can_text(answer))
     sys.exit(0 if answer.allowed else 1)
@@ -126,14 +120,13 @@ def _refusals(command: str) -> Iterator[None]:
     from podfacts.rights.manifest import visible  # noqa: PLC0415
 
     try:
-        yield
+        with refusals(manifests=True):
+            yield
     except Refused as refused:
         refuse(visible(f"podfacts {command}: {refused.reason}"))
-    except BadInput as error:
-        refuse("\n".join(map(visible, str(error).split("\n"))))
 
 
-def _put(words: Words) -> "tuple[Questions, Asked]":
+def _put(words: Words, somebody: "Who | None" = None) -> "tuple[Questions, Asked]":
     """All that can be asked, and the question. Raises ``Refused`` and ``BadInput``; warnings are told here."""
     from podfacts.audit.asked import asked  # noqa: PLC0415
     from podfacts.audit.questions import Questions  # noqa: PLC0415
@@ -144,20 +137,30 @@ def _put(words: Words) -> "tuple[Questions, Asked]":
         raise Refused((), "-n and -A contradict each other: leave one out")
     if words.namespace is not None:
         namespace_name(words.namespace)
-    _check(words)
+    if reason := cluster_or_files(words.sources, words.context, words.kubeconfig):
+        raise Refused((), reason)
     # Once before anything is read, for what is wrong with the words.
     asked(words.verb, words.resource, words.name)
     inventory, here, unread = _inventory(words)
     place = "" if words.all_namespaces else here
     meant = asked(words.verb, words.resource, words.name, namespace=place, given=words.namespace is not None)
-    for each in (*meant.warnings, *unread):
+    questions = Questions(inventory)
+    # That a "no" is one of somebody who is not there, the answer says.
+    user = somebody.user if somebody and questions.answer(somebody, meant.request).allowed else ""
+    for each in (*meant.warnings, *_absent(inventory, meant.request, user), *unread):
         click.echo(f"warning: {visible(each)}", err=True)
-    return Questions(inventory), meant
+    return questions, meant
 
 
-def _check(words: Words) -> None:
-    if words.sources and (words.context or words.kubeconfig):
-        raise Refused((), "--context and --kubeconfig are about a cluster: leave them or -f out")
+def _absent(inventory: "Inventory", request: "Request", user: str) -> Iterator[str]:
+    """Who and what is not there, where that is known: RBAC answers all the same, but a name may be mistyped."""
+    from podfacts.rights.holders import account_named  # noqa: PLC0415
+
+    if request.namespace and request.namespace not in (inventory.namespaces or (request.namespace,)):
+        yield f"there is no namespace {request.namespace}: asked as if there were"
+    account = account_named(user)
+    if account and account not in (inventory.accounts or (account,)):
+        yield f"there is no service account {account.name} in {account.namespace}: asked as if there were"
 
 
 def _inventory(words: Words) -> Any:

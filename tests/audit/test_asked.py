@@ -161,3 +161,13 @@ def test_what_is_asked_another_way_or_looks_wrong_is_said(
 def test_what_certainly_means_something_else_is_refused(words: tuple[str, ...], says: str) -> None:
     with pytest.raises(Refused, match=says):
         asked(*words, namespace="shop")
+
+
+def test_whether_a_cluster_role_may_be_bound_is_asked_where_the_binding_would_be() -> None:
+    what = "clusterroles.rbac.authorization.k8s.io"
+    there, everywhere = (
+        asked("bind", what, "edit", namespace="shop", given=each).request.namespace for each in (True, False)
+    )
+    assert (there, everywhere) == ("shop", "")
+    assert not asked("bind", what, "edit", namespace="shop", given=True).warnings
+    assert asked("get", what, "edit", namespace="shop", given=True).request.namespace == ""

@@ -105,7 +105,7 @@ def test_whether_there_is_a_way_up_is_the_code(words: tuple[str, ...], code: int
 
 REFUSED = [
     (("--fail-on", "worst", "-f", PERMISSIVE), "podfacts audit: Invalid value for '--fail-on': 'worst' is not one of 'low', 'medium', 'high', 'critical'. (see podfacts audit --help)"),
-    (("--from", "jane", "-f", PERMISSIVE), "podfacts audit: --from 'jane' is no subject: write system:serviceaccount:NAMESPACE:NAME, user:NAME or group:NAME"),
+    (("--from", "jane", "-f", PERMISSIVE), "podfacts audit: --from 'jane' is no subject: write user:jane, or system:serviceaccount:NAMESPACE:jane"),
     (("--from", "user:", "-f", PERMISSIVE), "podfacts audit: --from 'user:' is no subject: write system:serviceaccount:NAMESPACE:NAME, user:NAME or group:NAME"),
     (("-f", PERMISSIVE, "--context", "x"), "podfacts audit: --context and --kubeconfig are about a cluster: leave them or -f out"),
     (("-n", "x"), "podfacts audit: --namespace goes with -f: a cluster is audited as a whole"),

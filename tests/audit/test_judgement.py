@@ -8,12 +8,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podfacts.audit import combination
 from podfacts.audit.bootstrap import written_roles
 from podfacts.audit.catalogue import RULES
 from podfacts.audit.finding import Severity, worst_first
 from podfacts.audit.inventory import Pod
-from podfacts.audit.judgement import findings
+from podfacts.audit.judgement import combination
+from podfacts.audit.judgement.findings import findings
 from podfacts.rights.request import Account
 from tests.audit.small import Tree, inventory, told
 
@@ -22,7 +22,6 @@ CASES: list[Tree] = [
     case for path in sorted(FOLDER.glob("judgement*.yaml")) for case in yaml.safe_load(path.read_text())
 ]
 SECRETS = {"verbs": ["get"], "resources": ["secrets"]}
-CONFIGMAPS = {"verbs": ["get"], "resources": ["configmaps"]}
 ALL_ACCOUNTS = "Group system:serviceaccounts"
 
 
@@ -141,11 +140,14 @@ def test_a_rule_that_gives_nothing_raises_nothing_else() -> None:
     assert {each.rule: [rule.index for rule in each.rules] for each in found} == {"RB16": [1], "RB34": [0]}
 
 
-def test_what_is_ineffective_in_a_shipped_role_is_no_news() -> None:
+def test_what_is_ineffective_in_a_shipped_role_is_no_news_unless_all_of_it_is() -> None:
+    nothing = set()
     for kind, _, name in written_roles():
         if kind == "ClusterRole":
             found = findings(inventory({"bindings": {"shop/b": [name, "User bob"]}}))
-            assert "RB34" not in {each.rule for each in found}, name
+            nothing |= {name for each in found if each.rule == "RB34"}
+    assert {"system:auth-delegator", "system:discovery", "system:basic-user"} <= nothing
+    assert not {"admin", "edit", "view", "cluster-admin", "system:node"} & nothing
 
 
 def test_the_name_and_the_label_of_a_grant_change_nothing() -> None:
@@ -166,6 +168,38 @@ def test_nobody_is_told_to_change_a_role_that_kubernetes_ships() -> None:
         "Take User bob out of the ClusterRoleBinding b, "
         "and bind it to a role with what it needs instead of cluster-admin."
     )
+
+
+def test_of_what_a_shipped_role_and_another_amount_to_the_shipped_one_is_not_to_be_changed() -> None:
+    detector, delete = "system:node-problem-detector", [{"verbs": ["delete"], "resources": ["pods"]}]
+    told = {"roles": {"d": delete}, "bindings": {"a": [detector, "User bob"], "b": ["d", "User bob"]}}
+    (found,) = findings(inventory(told))
+    assert found.rule == "RB29"
+    assert found.remediation == (
+        f"Take User bob out of the ClusterRoleBinding a, and bind it to a role with what it needs instead of {detector}."
+    )
+
+
+def test_what_a_role_gathers_from_a_shipped_one_is_not_to_be_changed_there() -> None:
+    selector = {"matchLabels": {"rbac.authorization.k8s.io/aggregate-to-edit": "true"}}
+    told = {
+        "roles": {"own": []},
+        "selectors": {"own": [selector]},
+        "bindings": {"shop/b": ["own", "User bob"]},
+    }
+    (found,) = findings(inventory(told))
+    assert "instead of own" in found.remediation
+    assert "rules[" not in found.remediation
+
+
+def test_of_a_namespace_s_labels_it_is_not_said_that_they_are_those_of_all() -> None:
+    role = [{"verbs": ["patch"], "resources": ["namespaces"]}]
+    said = [
+        findings(inventory({"roles": {"r": role}, "bindings": {name: ["r", "User bob"]}}))[0].message
+        for name in ("b", "shop/b", "kube-system/b")
+    ]
+    assert ["labels of every namespace" in each for each in said] == [True, False, False]
+    assert "labels of kube-system" in said[2]
 
 
 def test_what_was_written_into_a_shipped_role_is_to_be_taken_out_of_it() -> None:

@@ -8,11 +8,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podfacts.audit.chart import Chart, Line, Spot, Walks
-from podfacts.audit.escalation import GOALS
-from podfacts.audit.escalation import Path as Chain
+from podfacts.audit.escalation.chart import Chart, Line, Spot, Walks
+from podfacts.audit.escalation.paths import paths
+from podfacts.audit.escalation.steps import GOALS
+from podfacts.audit.escalation.steps import Path as Chain
 from podfacts.audit.inventory import Inventory
-from podfacts.audit.paths import paths
 from podfacts.core.refusal import Refused
 from tests.audit.small import inventory
 

@@ -10,13 +10,13 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podfacts.audit import powers
 from podfacts.audit.catalogue import RULES
-from podfacts.audit.danger import ANY
-from podfacts.audit.dangers import DANGERS
 from podfacts.audit.finding import Severity
 from podfacts.audit.inventory import Place, Rule, Tree
-from podfacts.audit.powers import COMBINED, Hit, hits
+from podfacts.audit.powers import hits as powers
+from podfacts.audit.powers.danger import ANY
+from podfacts.audit.powers.dangers import DANGERS
+from podfacts.audit.powers.hits import COMBINED, Hit, hits
 from podfacts.core.resources import BUILT_IN
 
 CASES: dict[str, list[dict[str, Any]]] = yaml.safe_load(
@@ -176,6 +176,18 @@ def test_edit_and_admin_are_one_hit_and_not_ten(written: list[Any], namespace: s
     assert {"RB13", "RB16", "RB17", "RB19", "RB20", "RB21", "RB24"} <= set(hit.also)
 
 
+def test_of_a_proxy_no_verb_is_worth_keeping() -> None:
+    (hit,) = hits(rules(trees([["get list watch", "core", "nodes nodes/proxy pods"]])), "")
+    assert hit.fix.startswith("Remove the resource nodes/proxy from rules[0] of x;")
+    (hit,) = hits(rules(trees([["get create", "core", "pods pods/exec"]])), "shop")[1:]
+    assert hit.fix == "Remove the resource pods/exec from rules[0] of x."
+
+
+def test_a_rule_that_names_many_is_a_hit_that_names_them_all() -> None:
+    (hit,) = hits(rules(trees([["get", "core", "secrets", "c a b"]])), "")
+    assert hit.what == "may read the Secrets a, b, c"
+
+
 def test_view_is_no_hit() -> None:
     assert not hits(
         rules(trees([["get list watch", "core apps batch", "pods configmaps deployments jobs"]])), ""
@@ -205,6 +217,31 @@ def test_rules_that_are_in_force_everywhere_count_in_a_namespace_and_are_not_tol
     local, wide = trees([["delete", "core", "pods"]]), trees([["patch list", "core", "nodes secrets"]])
     (hit,) = hits(rules(local), "shop", rules(wide, "wide"))
     assert (hit.rule, {each.origin for each in hit.rules}) == ("RB29", {"x", "wide"})
+
+
+def test_who_has_everything_everywhere_has_no_more_by_everything_in_a_namespace() -> None:
+    everything = trees([["*", "*", "*"]])
+    assert [each.rule for each in hits(rules(everything), "shop")] == ["RB05"]
+    assert hits(rules(everything), "shop", rules(everything, "wide")) == ()
+
+
+@pytest.mark.parametrize(
+    ("rule", "fix"),
+    [
+        (("get delete", "core", "secrets"), "Remove the verb get from rules[0] of x"),
+        (("get", "core", "secrets configmaps"), "Remove the resource secrets from rules[0] of x"),
+        (
+            ("get delete", "core", "secrets configmaps"),
+            "Move secrets from rules[0] of x to a rule without the verb get",
+        ),
+        (("get", "core", "secrets"), "Remove rules[0] of x"),
+    ],
+)
+def test_the_smallest_change_takes_no_more_from_a_rule_than_it_must(
+    rule: tuple[str, str, str], fix: str
+) -> None:
+    (hit,) = hits(rules([_tree(*rule)]), "")
+    assert hit.fix.partition(";")[0] == fix
 
 
 def test_combined_are_the_rules_with_more_than_one_need() -> None:

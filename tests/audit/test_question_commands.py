@@ -54,6 +54,26 @@ def test_no_says_what_is_missing_and_ends_with_1(file: str) -> None:
     assert done.stdout == "no: only by name (tls), not db, by the RoleBinding web in shop\n"
 
 
+ALWAYS = ("default", "kube-system", "kube-public", "kube-node-lease", "shop")
+THERE = "".join(
+    f"---\n{{apiVersion: v1, kind: Namespace, metadata: {{name: {each}}}}}\n"
+    f"---\n{{apiVersion: v1, kind: ServiceAccount, metadata: {{name: default, namespace: {each}}}}}\n"
+    for each in ALWAYS
+)
+
+
+def test_a_name_that_is_not_there_is_asked_of_with_a_warning(file: str, tmp_path: Path) -> None:
+    there = tmp_path / "there.yaml"
+    there.write_text(THERE)
+    asked = ("can", "get", "pods", "-f", file, "-f", str(there), "--as")
+    other = run(*asked, "system:serviceaccount:shop:default", "-n", "shpo")
+    assert other.exit_code == 1
+    assert other.stderr == "warning: there is no namespace shpo: asked as if there were\n"
+    lost = run(*asked, WEB[1], "-n", "shop")
+    assert lost.exit_code == 0
+    assert lost.stderr == "warning: there is no service account web in shop: asked as if there were\n"
+
+
 def test_without_a_namespace_it_is_default_as_for_an_object_that_names_none(file: str) -> None:
     done = run("can", "get", "pods", *WEB, "-f", file)
     assert done.exit_code == 1

@@ -7,7 +7,7 @@ import yaml
 
 from podfacts.audit.finding import Finding, Severity
 from podfacts.audit.inventory import Inventory, Subject
-from podfacts.audit.unused import proposals, unused
+from podfacts.audit.judgement.unused import proposals, unused
 from podfacts.rights.audit_log import Recorded
 from podfacts.rights.request import Account, Request
 from podfacts.rights.rules import Rights
@@ -45,6 +45,13 @@ def test_a_rule_that_no_call_needed_is_told_with_what_to_do() -> None:
     assert "its 2 calls in the log, which holds 2 calls" in found.message
     assert "get of configmaps in API groups core" in found.message
     assert "Remove rules[1] of x, rules[2] of x" in found.remediation
+
+
+def test_a_role_that_kubernetes_ships_is_not_to_be_changed() -> None:
+    shipped = inventory({"bindings": {"shop/b": ["view", "ServiceAccount shop/web"]}})
+    fix = only(unused(shipped, called(GET_PODS))).remediation
+    assert fix.startswith("Take ServiceAccount shop/web out of the RoleBinding b in shop, and apply:\n")
+    assert "Remove" not in fix
 
 
 def test_it_is_low_where_the_unused_rules_are_no_risk() -> None:

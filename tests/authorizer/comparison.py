@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from podfacts.audit.asked import MASTERS, Who
+from podfacts.audit.asked import Who
 from podfacts.audit.gathered import Gathered
 from podfacts.audit.intake import VERSION, entry
 from podfacts.audit.inventory import Inventory, Place, Subject
 from podfacts.audit.questions import Grant, Questions
+from podfacts.audit.subjects import MASTERS
 from podfacts.rights.request import Request
 from podfacts.rights.rules import Rights
 from tests.authorizer.clusters import Cluster, cluster, question

@@ -96,8 +96,8 @@ def measured(command: list[str], stdout: Path) -> Run:
 
 def parts(file: str) -> None:
     """What the parts take of the processor, in this process."""
-    from podfacts.audit.judgement import findings  # noqa: PLC0415
-    from podfacts.audit.paths import paths  # noqa: PLC0415
+    from podfacts.audit.escalation.paths import paths  # noqa: PLC0415
+    from podfacts.audit.judgement.findings import findings  # noqa: PLC0415
     from podfacts.offline.audit import inventory_of  # noqa: PLC0415
 
     start = time.process_time()

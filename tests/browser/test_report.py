@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from podfacts.audit.escalation.paths import paths
 from podfacts.audit.finding import Finding, Severity
 from podfacts.audit.inventory import Subject
-from podfacts.audit.judgement import findings
-from podfacts.audit.paths import paths
+from podfacts.audit.judgement.findings import findings
 from podfacts.audit.report import Report
 from podfacts.reports import as_html
 from tests.audit.reports.found import EMPTY, READER, REPORT, many
@@ -160,7 +160,7 @@ async def test_details_open_by_keyboard(page: Page, tmp_path: Path) -> None:
     await tab_to(page, "document.activeElement.tagName === 'SUMMARY'")
     await page.press("Enter")
     told = await page.evaluate("document.querySelector('#table details[open]').innerText")
-    assert "What to do: " in told
+    assert "Why it matters: " in told
     assert "rules[0] of" in told
 
 

@@ -125,6 +125,11 @@ def test_the_rights_it_names_are_enough_and_secrets_are_not_among_them(auditor: 
     assert told(done)["unread"] == []
 
 
+def messages(tree: Any) -> list[str]:
+    """What is said. Of a role that is not there files know less: there may be one elsewhere."""
+    return [each["message"] for each in tree["findings"] if each["rule"] != "RB08"]
+
+
 @pytest.mark.usefixtures("permissive")
 def test_live_and_exported_it_is_the_same(auditor: Auditor, tmp_path: Path) -> None:
     auditor.may_list(*KINDS, *CORE)
@@ -138,9 +143,7 @@ def test_live_and_exported_it_is_the_same(auditor: Auditor, tmp_path: Path) -> N
         files = told(audit("-f", exported, "-o", "json"))
         assert prints(files) == prints(live)
         assert all(each["source"]["line"] > 1 for each in files["findings"])
-        assert [each["message"] for each in files["findings"]] == [
-            each["message"] for each in live["findings"]
-        ]
+        assert messages(files) == messages(live)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from podfacts.audit.bootstrap import shipped_roles, written_roles
 from podfacts.audit.finding import Severity
 from podfacts.audit.inventory import Inventory
-from podfacts.audit.judgement import findings
+from podfacts.audit.judgement.findings import findings
 from podfacts.cluster.access import connect
 from podfacts.cluster.inventory import inventory_of
 from tests.audit.shipped_rbac import Tree, content, kubernetes

@@ -12,11 +12,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from podfacts.audit.escalation import Path
+from podfacts.audit.escalation.paths import paths
+from podfacts.audit.escalation.steps import Path
 from podfacts.audit.gathered import Gathered
 from podfacts.audit.intake import entry
 from podfacts.audit.inventory import Inventory, live
-from podfacts.audit.paths import paths
 from tests.cluster import Cluster
 from tests.e2e.api import Api, Said
 from tests.e2e.conftest import wait_for

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from podfacts.audit.finding import Finding, Severity
-from podfacts.audit.judgement import findings
+from podfacts.audit.judgement.findings import findings
 from podfacts.cluster.access import connect
 from podfacts.cluster.inventory import inventory_of
 from podfacts.rights.request import Account

@@ -321,7 +321,7 @@ def test_a_mistake_is_one_line(scene: Scene) -> None:
         (ME, "-n", "a/b"): "podfacts replace-binding: 'a/b' cannot be the name of a namespace: 1 to 63 of ",
         (ME, "--audit-log", "/no/such"): "/no/such: cannot be read: No such file or directory\n",
         (ME, "--audit-log", str(bad)): f"{bad}:1: is no JSON",
-        (ME, "--context", "none"): "no cluster to talk to: ",
+        (ME, "--context", "none"): "there is no context none",
         (ME, "--kubeconfig", str(elsewhere)): "the cluster at https://127.0.0.1:1 cannot be reached: ",
     }
     for words, sentence in mistakes.items():

@@ -4,16 +4,15 @@ Every label value comes from a small fixed set, never from a request: no sender 
 are looked up once, because that costs more than the counting.
 """
 
-import sys
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import Counter, Gauge, Histogram
 
-import podfacts
 from podfacts.admission.following import Followed
 from podfacts.core.review import Answer
+from podfacts.serving.registry import new_registry
 
 # A review takes well under a millisecond; the webhook's timeout is 3 s.
 BUCKETS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
@@ -26,7 +25,7 @@ class Metrics:
     """What is counted, and the registry that shows it."""
 
     def __init__(self, loop: str) -> None:
-        self.registry = registry = CollectorRegistry()
+        self.registry = registry = new_registry(loop=loop)
         self._requests = Counter(
             "podfacts_admission_requests",
             "Requests to the admission port by what became of them and why.",
@@ -83,13 +82,6 @@ class Metrics:
             "Requests being read, or answers being written.",
             registry=registry,
         )
-        Gauge(
-            "podfacts_build_info",
-            "1, with what is running.",
-            ["version", "python", "loop"],
-            registry=registry,
-        ).labels(podfacts.__version__, sys.version.split()[0], loop).set(1)
-        ProcessCollector(registry=registry)
         self._outcomes: dict[tuple[str, str], Counter] = {}
         self._cuts = {reason: self._cut.labels(reason) for reason in CUTS}
 

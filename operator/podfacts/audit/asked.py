@@ -5,23 +5,21 @@ looks so is asked as it was written, and a warning says so.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from podfacts.audit.subjects import ANONYMOUS, GROUP_NAMES, MASTERS, OF_NAMESPACE, UNAUTHENTICATED, groups_of
 from podfacts.core.refusal import Refused
 from podfacts.core.resources import BUILT_IN, cluster_scoped, groups_with, kind, word
 from podfacts.rights.holders import account_named
-from podfacts.rights.request import PREFIX, Request
+from podfacts.rights.request import NAMELESS, PREFIX, Request
+from podfacts.rights.rules import Key
 from podfacts.rights.urls import requested
 
 RESOURCE = re.compile(
     r"(?P<resource>\*|[a-z][-a-z0-9]*)(?:\.(?P<group>\*|[a-z0-9][-a-z0-9.]*))?(?:/(?P<subresource>.+))?"
 )
 SUBJECT = "write system:serviceaccount:NAMESPACE:NAME, user:NAME or group:NAME"
-
-# Whoever is not logged in is in this group, and only in this one (apiserver/pkg/authentication/user).
-ANONYMOUS, UNAUTHENTICATED = "system:anonymous", "system:unauthenticated"
-AUTHENTICATED, MASTERS, ACCOUNTS = "system:authenticated", "system:masters", "system:serviceaccounts"
 
 # Known to no discovery: what is asked of them is asked by the API server itself. Those of the cluster, and of a namespace.
 UNLISTED = {
@@ -66,8 +64,9 @@ COMMANDS = {
 SUBRESOURCES = _words(
     "approval attach binding ephemeralcontainers eviction exec finalize log portforward proxy resize scale status token"
 )
-UNNAMED = frozenset(("create", "deletecollection"))
 LISTED = frozenset(("list", "watch"))
+# Asked in the namespace of the binding, or without one for a ClusterRoleBinding (registry/rbac/escalation_check.go).
+BIND_CLUSTER_ROLE = ("bind", "rbac.authorization.k8s.io", "clusterroles")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,25 +97,30 @@ class Asked:
 
 def who(subject: str, groups: Sequence[str] = ()) -> Who:
     """Who is meant, with the groups that they are in without a word, and those given beside."""
+    if not all(groups):
+        raise Refused((), "--as-group: a group has a name")
+    kind, name = meant(subject)
+    user, given = (name, tuple(groups)) if kind == "User" else ("", (name, *groups))
+    return Who(user, tuple(dict.fromkeys((*given, *_implied(user, given)))))
+
+
+def meant(subject: str) -> Key:
+    """The user or the group, as the command line takes one. Raises ``Refused`` with what to write instead."""
     if subject.startswith(PREFIX):
         if not account_named(subject):
             raise Refused((), f"{subject!r} is no service account: write {PREFIX}NAMESPACE:NAME")
-        user, own = subject, tuple[str, ...]()
-    else:
-        what, colon, name = subject.partition(":")
-        if not colon or what not in ("user", "group") or not name:
-            raise Refused((), f"{subject!r} is no subject: {_instead(subject)}")
-        user, own = (name, ()) if what == "user" else ("", (name,))
-    if not all(groups):
-        raise Refused((), "--as-group: a group has a name")
-    return Who(user, tuple(dict.fromkeys((*own, *groups, *_implied(user, (*own, *groups))))))
+        return "User", subject
+    what, colon, name = subject.partition(":")
+    if not colon or what not in ("user", "group") or not name:
+        raise Refused((), f"{subject!r} is no subject: {_instead(subject)}")
+    return what.capitalize(), name
 
 
 def _instead(subject: str) -> str:
     namespace, slash, name = subject.partition("/")
     if slash and namespace and name:
         return f"write {PREFIX}{namespace}:{name}"
-    if subject in (UNAUTHENTICATED, AUTHENTICATED, MASTERS, ACCOUNTS) or subject.startswith(f"{ACCOUNTS}:"):
+    if subject in GROUP_NAMES or subject.startswith(OF_NAMESPACE):
         return f"write group:{subject}"
     if (subject and ":" not in subject) or subject.startswith("system:"):
         return f"write user:{subject}" + (
@@ -125,17 +129,16 @@ def _instead(subject: str) -> str:
     return SUBJECT
 
 
-def _implied(user: str, groups: Iterable[str]) -> Iterator[str]:
-    """The groups that the API server adds by itself (``apiserver/pkg/authentication``)."""
-    account = account_named(user)
-    if account:
-        yield from account.groups
-    elif user == ANONYMOUS or (not user and UNAUTHENTICATED in groups):
+def _implied(user: str, given: Sequence[str]) -> Iterator[str]:
+    """The groups that come by themselves with the user, or with being in the groups."""
+    # Whoever is not logged in is in this group, and in no other but those that somebody says.
+    if user == ANONYMOUS or (not user and UNAUTHENTICATED in given):
         yield UNAUTHENTICATED
-    else:
-        if any(each.startswith(f"{ACCOUNTS}:") for each in groups):
-            yield ACCOUNTS
-        yield AUTHENTICATED
+        return
+    for each in given:
+        yield from groups_of(("Group", each))
+    if user:
+        yield from groups_of(("User", user))
 
 
 def asked(verb: str, what: str, name: str = "", *, namespace: str = "", given: bool = False) -> Asked:
@@ -165,7 +168,7 @@ def asked(verb: str, what: str, name: str = "", *, namespace: str = "", given: b
         warnings.append(
             f"a {verb} of one object is one with --field-selector metadata.name={name}: asked as that"
         )
-    place = _place(verb, group, resource, name, namespace)
+    place = _place(verb, group, resource, name, namespace, given=given)
     if given and namespace and not place and (group, resource) != ("", "namespaces"):
         warnings.append(f"{word(group, resource, '')} lie in no namespace: -n is not looked at")
     return Asked(Request(verb, group, resource, subresource, place, name), tuple(warnings))
@@ -227,8 +230,10 @@ def _nameless(verb: str, subresource: str) -> str:
     return ""
 
 
-def _place(verb: str, group: str, resource: str, name: str, namespace: str) -> str:
+def _place(verb: str, group: str, resource: str, name: str, namespace: str, *, given: bool) -> str:
+    if (verb, group, resource) == BIND_CLUSTER_ROLE:
+        return namespace if given else ""
     if (group, resource) == ("", "namespaces"):
         # A namespace lies in itself (requestinfo.go), where its name is in the path.
-        return name if verb not in LISTED | UNNAMED else ""
+        return name if verb not in LISTED | NAMELESS else ""
     return "" if cluster_scoped(group, resource) or (group, resource) in UNLISTED else namespace

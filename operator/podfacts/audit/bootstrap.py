@@ -51,6 +51,11 @@ def gives(role: Address, rule: Rule) -> bool:
     return bool(given) and all(any(covers(each, atom) for each in given) for atom in atoms(rule.tree))
 
 
+def is_of_kubernetes(rule: Rule, role: Role) -> bool:
+    """Whether Kubernetes writes the rule into the role, or into the one that it is gathered from."""
+    return gives(role.address, rule) or gives((role.kind, role.namespace, rule.origin), rule)
+
+
 class Shipment:
     """The data file, read."""
 

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from podfacts.audit.catalogue import RULES
 from podfacts.audit.finding import Finding
 from podfacts.audit.inventory import Address, Place, Subject
 from podfacts.audit.report import Ignored
 from podfacts.core.refusal import Refused
 
 FIELDS = ("rule", "subject", "binding", "role", "fingerprint", "reason", "expires")
-RULE = re.compile(r"RB\d\d")
+RULE = re.compile("|".join(each.rule for each in RULES))
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 FINGERPRINT = re.compile(r"[0-9a-f]{32}")
 WRITE_SUBJECT = "write ServiceAccount NAMESPACE/NAME, User NAME or Group NAME"
@@ -134,7 +135,7 @@ def ignore(tree: Any, place: Place) -> Ignore:
 
 def _wanted(name: str) -> str:
     return {
-        "rule": "write one rule, such as RB16",
+        "rule": f"write one rule, {RULES[0].rule} to {RULES[-1].rule}",
         "reason": "write why this is accepted, for whoever reads it next",
         "expires": "write the last day, such as 2027-01-31",
         "fingerprint": "write the 32 letters and digits that -o json gives",

@@ -3,8 +3,9 @@
 import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any, Self
 
-from podfacts.audit.inventory import Address, Place, Pod, Rule, Subject
+from podfacts.audit.inventory import Address, Binding, Place, Pod, Rule, Subject
 from podfacts.rights.request import Account
 
 
@@ -45,10 +46,34 @@ class Finding:
     pods: tuple[Pod, ...] = ()
     also: tuple[str, ...] = ()
 
+    @classmethod
+    def of(
+        cls,
+        binding: Binding,
+        subject: Subject,
+        rule: str,
+        severity: Severity,
+        message: str,
+        remediation: str,
+        **more: Any,
+    ) -> Self:
+        """What a rule says of what a binding gives to one of its subjects."""
+        return cls(
+            rule,
+            severity,
+            subject,
+            binding.address,
+            binding.role,
+            message,
+            remediation,
+            binding.place,
+            **more,
+        )
+
     @property
     def fingerprint(self) -> str:
         """The same for the same grant, wherever it is written and however it is worded; another when it got worse."""
-        who = (self.subject.kind, self.subject.namespace, self.subject.name) if self.subject else ()
+        who = self.subject.address if self.subject else ()
         parts = (self.rule, str(self.severity), *who, "", *(self.binding or ()), "", *(self.role or ()))
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 

@@ -16,6 +16,12 @@ Tree = Mapping[str, Any]
 Address = tuple[str, str, str]  # Kind, namespace ("": of the cluster), name.
 
 
+def named(address: Address) -> str:
+    """An object in words: ``RoleBinding web in shop``."""
+    kind, namespace, name = address
+    return f"{kind} {name}" + (f" in {namespace}" if namespace else "")
+
+
 @dataclass(frozen=True, order=True, slots=True)
 class Place:
     """A file and a line in it, counted from 1; of a live object ``cluster/<kind>/<namespace>/<name>``, line 1."""
@@ -41,6 +47,9 @@ class Rule:
     origin: str  # The name of the role that it is written in: with aggregation, another than the one that gives it.
     index: int
 
+    def __str__(self) -> str:
+        return f"rules[{self.index}] of {self.origin}"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Role:
@@ -65,7 +74,7 @@ class Role:
         return self.kind, self.namespace, self.name
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name}" + (f" in {self.namespace}" if self.namespace else "")
+        return named(self.address)
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -75,6 +84,11 @@ class Subject:
     kind: str
     namespace: str
     name: str
+
+    @property
+    def address(self) -> Address:
+        """As with objects; a user or a group has no namespace."""
+        return self.kind, self.namespace, self.name
 
     @property
     def account(self) -> Account | None:
@@ -107,7 +121,7 @@ class Binding:
         return self.kind, self.namespace, self.name
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name}" + (f" in {self.namespace}" if self.namespace else "")
+        return named(self.address)
 
 
 @dataclass(frozen=True, order=True, slots=True)

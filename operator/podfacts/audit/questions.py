@@ -8,14 +8,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from podfacts.audit.asked import AUTHENTICATED, MASTERS, Who
-from podfacts.audit.inventory import Binding, Inventory, Role, Rule, Subject, Tree
+from podfacts.audit.asked import Who
+from podfacts.audit.inventory import Binding, Inventory, Role, Rule, Subject, Tree, named
+from podfacts.audit.subjects import AUTHENTICATED, MASTERS, key
 from podfacts.core.resources import cluster_scoped, word
 from podfacts.rights.everyone import everyone_may
 from podfacts.rights.holders import account_named
 from podfacts.rights.manifest import listed
 from podfacts.rights.request import Account, Request
-from podfacts.rights.rules import Key, allows, subject_key
+from podfacts.rights.rules import Key, allows
 
 SHOWN = 5
 BY_DEFAULT = f"Kubernetes itself gives it to the group {AUTHENTICATED}, unless a cluster took that away"
@@ -57,15 +58,15 @@ class Questions:
         self._by_address = {(each.namespace, each.name): each for each in inventory.bindings}
         self._by_subject: dict[Key, list[Binding]] = defaultdict(list)
         for binding in inventory.bindings:
-            for key in dict.fromkeys(map(key_of, binding.subjects)):
-                self._by_subject[key].append(binding)
+            for each in dict.fromkeys(map(key, binding.subjects)):
+                self._by_subject[each].append(binding)
 
     def grants(self, who: Who, request: Request) -> tuple[Grant, ...]:
         """All that allows it, cluster-wide bindings first."""
         keys = _keys(who)
         refs = self._inventory.rights.granting(who.user, who.groups, request)
         return tuple(
-            Grant(binding, role, rule, tuple(each for each in binding.subjects if key_of(each) in keys))
+            Grant(binding, role, rule, tuple(each for each in binding.subjects if key(each) in keys))
             for ref in refs
             for binding in [self._by_address[ref.namespace, ref.name]]
             for role, rule in self._allowing(binding, request)
@@ -79,11 +80,8 @@ class Questions:
             return Answer(allowed=True, grants=grants, reasons=(reason,))
         if grants:
             return Answer(allowed=True, grants=grants)
-        if not self._inventory.is_live and AUTHENTICATED in who.groups and everyone_may(request):
-            reason = (
-                f"Kubernetes itself gives it to the group {AUTHENTICATED}, unless a cluster took that away"
-            )
-            return Answer(allowed=True, reasons=(reason,))
+        if AUTHENTICATED in who.groups and self.by_default(request):
+            return Answer(allowed=True, reasons=(BY_DEFAULT,))
         return Answer(allowed=False, reasons=tuple(self._missing(who, request)))
 
     def by_default(self, request: Request) -> bool:
@@ -132,8 +130,7 @@ class Questions:
     def _near(self, binding: Binding, request: Request) -> Iterator[str]:
         role = self._inventory.roles.get(binding.role)
         if not role:
-            kind, _, name = binding.role
-            yield f"the {binding} names the {kind} {name}, which is not there"
+            yield f"the {binding} names the {named(binding.role)}, which is not there"
             return
         here = binding.namespace in ("", request.namespace) and not (binding.namespace and request.path)
         for rule in role.rules:
@@ -148,7 +145,7 @@ def _elsewhere(binding: Binding, request: Request) -> str:
     if request.path:
         return "a URL is given by a ClusterRoleBinding only"
     if not request.namespace:
-        if cluster_scoped(request.group, request.resource):
+        if cluster_scoped(request.group, request.resource) and request.verb != "bind":
             kind = word(request.group, request.resource, "")
             return f"{kind} lie in no namespace, and are given by a ClusterRoleBinding only"
         return f"only in the namespace {binding.namespace}, and not in all of them"
@@ -185,12 +182,6 @@ def _of_subresources(tree: Tree, request: Request, kind: str) -> Iterator[str]:
             yield f"{each} is no pattern, and gives nothing: * and */log are patterns, pods/log is exact"
         elif not request.subresource and allows(tree, replace(request, subresource=subresource)):
             yield f"only {word(request.group, resource, subresource)}, not {kind}"
-
-
-def key_of(subject: Subject) -> Key:
-    """Whom the authorizer compares."""
-    tree = {"kind": subject.kind, "name": subject.name, "namespace": subject.namespace}
-    return subject_key(tree, "") or (subject.kind, subject.name)
 
 
 def _keys(who: Who) -> Sequence[Key]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from podfacts.audit.escalation import Path
+from podfacts.audit.escalation.steps import Path
 from podfacts.audit.finding import Finding, Severity
 from podfacts.audit.inventory import Inventory
 

@@ -70,7 +70,7 @@ def nobody(subject: Subject) -> str:
     return ""
 
 
-def groups(who: Key) -> tuple[str, ...]:
+def groups_of(who: Key) -> tuple[str, ...]:
     """The groups that a user, or whoever is in a group, is always in besides."""
     kind, name = who
     if kind == "User":

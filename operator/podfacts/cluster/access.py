@@ -184,6 +184,8 @@ def _load(configuration: "Configuration", kubeconfig: str | None, context: str |
         raise NoAnswer(f"no cluster to talk to: {named or '~/.kube/config'}: is no kubeconfig") from None
     except (ConfigException, OSError, ValueError) as error:
         why = " ".join(str(error).split())
+        if context and f"object with name {context} in" in why:
+            why = f"there is no context {context}"
         raise NoAnswer(f"no cluster to talk to: {named or '~/.kube/config'}: {why}") from error
     if not configuration.host:
         raise NoAnswer(

@@ -1,14 +1,13 @@
 """The auditor's numbers, on a registry of their own. Every label value comes from a small fixed set."""
 
-import sys
 import time
 from collections import Counter as Counted
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
+from prometheus_client import Counter, Gauge
 
-import podfacts
 from podfacts.audit.report import Report
+from podfacts.serving.registry import new_registry
 
 Part = Literal["audit", "ignores", "reports"]
 Outcome = Literal["created", "updated", "deleted", "failed"]
@@ -18,7 +17,7 @@ class AuditMetrics:
     """What is counted, and the registry that shows it."""
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
+        self.registry = registry = new_registry()
         self._findings = Gauge(
             "podfacts_audit_findings",
             "Findings that count, of the last audit.",
@@ -55,10 +54,6 @@ class AuditMetrics:
             self._failures.labels(part)
         for outcome in ("created", "updated", "deleted", "failed"):
             self._writes.labels(outcome)
-        Gauge(
-            "podfacts_build_info", "1, with what is running.", ["version", "python"], registry=registry
-        ).labels(podfacts.__version__, sys.version.split()[0]).set(1)
-        ProcessCollector(registry=registry)
         self._shown: set[tuple[str, str]] = set()
 
     def audited(self, report: Report, seconds: float) -> None:

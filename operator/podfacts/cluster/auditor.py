@@ -19,7 +19,7 @@ import structlog
 
 import podfacts
 from podfacts.audit.decisions import Decisions, decided
-from podfacts.audit.judgement import findings
+from podfacts.audit.judgement.findings import findings
 from podfacts.audit.report import Report, counts_of
 from podfacts.cluster.access import ApiServer, NoAnswer, connect
 from podfacts.cluster.audit_metrics import AuditMetrics, Part

@@ -1,25 +1,24 @@
 """The controller's numbers, on a registry of their own. Every label value comes from a small fixed set."""
 
-import sys
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
+from prometheus_client import Counter, Gauge
 
-import podfacts
 from podfacts.authority.secret import Held
 from podfacts.controller.table import Table
 from podfacts.controller.vitals import Vitals
 from podfacts.controller.work import Work
 from podfacts.core.missed import REASONS
+from podfacts.serving.registry import new_registry
 
 
 class ControllerMetrics:
     """What is counted, and the registry that shows it."""
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
+        self.registry = registry = new_registry()
         self.leading = Gauge(
             "podfacts_controller_leading", "1 while this replica is the active one.", registry=registry
         )
@@ -84,10 +83,6 @@ class ControllerMetrics:
         self.queued = Gauge(
             "podfacts_queue_length", "Objects that wait for their turn.", ["work"], registry=registry
         )
-        Gauge(
-            "podfacts_build_info", "1, with what is running.", ["version", "python"], registry=registry
-        ).labels(podfacts.__version__, sys.version.split()[0]).set(1)
-        ProcessCollector(registry=registry)
 
     def show_term(self, vitals: Vitals, works: Iterable[Work[Any]], table: Table) -> None:
         """Show what a term has, for as long as it lasts."""

@@ -5,9 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from podfacts.audit.asked import AUTHENTICATED, MASTERS, Who
+from podfacts.audit.asked import Who
 from podfacts.audit.inventory import Binding, Role, Subject
 from podfacts.audit.questions import BY_DEFAULT, Answer, Grant, Holder
+from podfacts.audit.subjects import AUTHENTICATED, MASTERS
+from podfacts.reports.wording import in_file
 from podfacts.rights.manifest import listed, visible
 from podfacts.rights.request import Request
 
@@ -52,7 +54,7 @@ def who_can_json(holders: Sequence[Holder], request: Request, *, by_default: boo
             "by_default": by_default,
             "subjects": [
                 {
-                    "subject": _subject(each.subject),
+                    "subject": _address(each.subject),
                     "grants": [_grant(grant) for grant in each.grants],
                     "accounts": [asdict(account) for account in each.accounts],
                 }
@@ -73,7 +75,8 @@ def _held(holders: Sequence[Holder]) -> Iterator[str]:
 def _given(grant: Grant) -> str:
     rule, role = grant.rule, grant.role
     origin = "" if rule.origin == role.name else f", from ClusterRole {rule.origin}"
-    shipped = ", as Kubernetes ships it" if role.built_in else f" ({rule.place})"
+    place = in_file(rule.place)
+    shipped = ", as Kubernetes ships it" if role.built_in else f" ({place})" if place else ""
     return f"{grant.binding} gives {role.kind} {role.name}{origin} rules[{rule.index}]{shipped}"
 
 
@@ -92,16 +95,12 @@ def _grant(grant: Grant) -> Mapping[str, Any]:
             "file": rule.place.file,
             "line": rule.place.line,
         },
-        "subjects": [_subject(each) for each in grant.subjects],
+        "subjects": [_address(each) for each in grant.subjects],
     }
 
 
-def _address(has: Binding | Role) -> Mapping[str, str]:
+def _address(has: Binding | Role | Subject) -> Mapping[str, str]:
     return {"kind": has.kind, "namespace": has.namespace, "name": has.name}
-
-
-def _subject(subject: Subject) -> Mapping[str, str]:
-    return {"kind": subject.kind, "namespace": subject.namespace, "name": subject.name}
 
 
 def _lines(lines: Iterator[str] | Sequence[str]) -> str:

@@ -8,13 +8,13 @@ import base64
 import hashlib
 from importlib.resources import files
 
-from podfacts.audit.report import Report, counts_of
-from podfacts.reports.evidence import counted
+from podfacts.audit.report import Report
 from podfacts.reports.html_findings import findings
 from podfacts.reports.html_graph import graph
 from podfacts.reports.html_matrix import matrix
 from podfacts.reports.html_rules import rules
 from podfacts.reports.markup import Markup, element
+from podfacts.reports.wording import audited
 
 SECTIONS = (
     ("Findings", findings),
@@ -55,9 +55,7 @@ def _section(title: str, content: Markup) -> Markup:
 
 
 def _audited(report: Report) -> Markup:
-    counts = report.counts or counts_of(report.inventory)
-    words = [counted(count, what.removesuffix("s")) for what, count in counts.items()]
-    return element("p", ", ".join(words), class_="quiet") if words else Markup()
+    return element("p", audited(report), class_="quiet")
 
 
 def _summary(report: Report) -> Markup:

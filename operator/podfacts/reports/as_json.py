@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from podfacts.audit.escalation import Path, Step
+from podfacts.audit.escalation.steps import Path, Step
 from podfacts.audit.finding import Finding
 from podfacts.audit.inventory import Address, Place, Pod, Rule
 from podfacts.audit.report import Ignored, Report
@@ -70,7 +70,7 @@ def _finding(finding: Finding) -> Tree:
     return {
         "rule": finding.rule,
         "severity": str(finding.severity),
-        "subject": _address((subject.kind, subject.namespace, subject.name)) if subject else None,
+        "subject": _address(subject.address if subject else None),
         "binding": _address(finding.binding),
         "role": _address(finding.role),
         "message": finding.message,

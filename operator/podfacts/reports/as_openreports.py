@@ -11,9 +11,10 @@ from typing import Any, Literal, NamedTuple
 import orjson
 
 from podfacts.audit.finding import Finding, Severity
-from podfacts.audit.inventory import Address
+from podfacts.audit.inventory import Address, named
+from podfacts.audit.judgement.sentences import LEAVE
 from podfacts.audit.report import Report
-from podfacts.reports.evidence import Decided, all_decided, named, rule_line, some
+from podfacts.reports.wording import Decided, all_decided, namespace_of, rule_line, some, visible_lines
 from podfacts.rights.manifest import text, visible
 
 Tree = dict[str, Any]
@@ -59,18 +60,12 @@ def report_objects(report: Report, api: Api) -> list[Tree]:
     """The reports: the cluster's first, then by namespace. Many findings are several, ``podfacts-rbac-audit-2`` ..."""
     results: dict[str, list[Tree]] = {"": [_unread(each) for each in report.unread]}
     for each in all_decided(report):
-        results.setdefault(_namespace(each.finding), []).append(_result(each))
+        results.setdefault(namespace_of(each.finding), []).append(_result(each))
     return [
         _report(KINDS[api], namespace, part, number)
         for namespace, found in sorted(results.items())
         for number, part in enumerate(_parts(found), 1)
     ]
-
-
-def _namespace(finding: Finding) -> str:
-    """Whose report a finding is in: its binding's, and what is said of a role alone, that role's."""
-    _, namespace, _ = finding.binding or finding.role or ("", "", "")
-    return namespace
 
 
 def _parts(results: list[Tree]) -> Iterator[list[Tree]]:
@@ -132,21 +127,28 @@ def _result(decided: Decided) -> Tree:
         "scored": outcome == "fail",
         "message": _short(finding.message),
         "resources": _resources(finding),
-        "properties": {key: _short(each) for key, each in _properties(decided) if each},
+        "properties": {
+            key: _cut(visible_lines(each[: LONGEST + 1])) for key, each in _properties(decided) if each
+        },
     }
 
 
 def _outcome(decided: Decided) -> str:
-    """``warn`` is what is not met and does not count (``scored``): the smaller ones, and those of the baseline."""
+    """``warn`` is what is not met and does not count (``scored``): the smaller ones, and those of the baseline.
+
+    What Kubernetes itself needs is as it should be.
+    """
     if decided.ignored:
         return "skip"
+    if decided.finding.remediation == LEAVE:
+        return "pass"
     return "fail" if decided.finding.severity >= Severity.HIGH and not decided.known else "warn"
 
 
 def _resources(finding: Finding) -> list[Tree]:
     """The objects that it is about: the binding first, for who shows but one. Users and groups are no objects."""
     subject = finding.subject
-    account = [(subject.kind, subject.namespace, subject.name)] if subject and subject.account else []
+    account = [subject.address] if subject and subject.account else []
     return [_reference(each) for each in (*filter(None, [finding.binding, finding.role]), *account)]
 
 
@@ -164,7 +166,7 @@ def _properties(decided: Decided) -> Iterable[tuple[str, str]]:
     # Not the pods: they come and go, and each time the report in the cluster would be written again.
     finding = decided.finding
     yield "fingerprint", finding.fingerprint
-    yield "remediation", finding.remediation
+    yield "remediation", finding.remediation  # Of RB35 it has lines.
     yield "subject", str(finding.subject) if finding.subject else ""
     yield "binding", named(finding.binding) if finding.binding else ""
     yield "role", named(finding.role) if finding.role else ""
@@ -180,6 +182,10 @@ def _properties(decided: Decided) -> Iterable[tuple[str, str]]:
 
 
 def _short(words: str) -> str:
-    """The text, printable, and cut where it is so long that it would be somebody's attack on the report."""
-    shown = visible(words[: LONGEST + 1])
+    """The text, on one line."""
+    return _cut(visible(words[: LONGEST + 1]))
+
+
+def _cut(shown: str) -> str:
+    """The text, cut where it is so long that it would be somebody's attack on the report."""
     return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}..."

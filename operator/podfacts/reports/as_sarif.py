@@ -15,10 +15,10 @@ from urllib.parse import quote
 from podfacts import __version__
 from podfacts.audit.catalogue import Described
 from podfacts.audit.finding import Severity
-from podfacts.audit.inventory import Place, Rule
+from podfacts.audit.inventory import Place, Rule, named
 from podfacts.audit.report import Report
 from podfacts.reports import as_json
-from podfacts.reports.evidence import Decided, all_decided, described, granted, named, written
+from podfacts.reports.wording import Decided, all_decided, described, granted, visible_lines
 from podfacts.rights.manifest import visible
 from podfacts.rights.replacement import rule_text
 
@@ -140,14 +140,15 @@ def _result(decided: Decided, indices: Mapping[str, int], *, has_baseline: bool)
 def _message(decided: Decided) -> str:
     """What, the cure, and a link to each rule that grants it: GitHub shows a related place only where it is linked."""
     finding = decided.finding
-    links = [f"[{_escaped(written(each))}]({at})" for at, each in enumerate(finding.rules[:LINKS], 1)]
+    links = [f"[{_escaped(str(each))}]({at})" for at, each in enumerate(finding.rules[:LINKS], 1)]
     more = f" and {len(finding.rules) - LINKS} more" if len(finding.rules) > LINKS else ""
     grants = f" Granted by {', '.join(links)}{more}." if links else ""
-    return _escaped(f"{finding.message} {finding.remediation}".strip() or finding.rule) + grants
+    fix = f" Fix: {_marked(visible_lines(finding.remediation))}" if finding.remediation else ""
+    return (_escaped(finding.message) or finding.rule) + fix + grants
 
 
 def _related(rule: Rule, number: int) -> Tree:
-    words = f"{written(rule)}: {rule_text(rule.tree)}"
+    words = f"{rule}: {rule_text(rule.tree)}"
     return {"id": number, **_location(rule.place), "message": {"text": _escaped(words)}}
 
 
@@ -196,7 +197,6 @@ def _properties(decided: Decided) -> Tree:
         "subject": str(finding.subject) if finding.subject else "",
         "binding": named(finding.binding) if finding.binding else "",
         "role": named(finding.role) if finding.role else "",
-        "remediation": finding.remediation,
     }
     lists = {
         "via": [*map(named, finding.via)],
@@ -206,11 +206,16 @@ def _properties(decided: Decided) -> Tree:
     }
     return {
         **{key: visible(each) for key, each in words.items() if each},
+        **({"remediation": visible_lines(finding.remediation)} if finding.remediation else {}),
         **{key: [*map(visible, each)] for key, each in lists.items() if each},
     }
 
 
 def _escaped(text: str) -> str:
-    """A text in which nothing is a link or a placeholder (SARIF 2.1.0, 3.11.5 and 3.11.6): names may hold brackets."""
-    escaped = re.sub(r"([\\\[\]])", r"\\\1", visible(text))
+    """A text on one line in which nothing is a link or a placeholder (SARIF 2.1.0, 3.11.5 and 3.11.6): names may hold brackets."""
+    return _marked(visible(text))
+
+
+def _marked(text: str) -> str:
+    escaped = re.sub(r"([\\\[\]])", r"\\\1", text)
     return escaped.replace("{", "{{").replace("}", "}}")

@@ -1,12 +1,25 @@
 """``-o table``: for somebody at a terminal. By subject, the worst first: what, why, by which grant, and what ends it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from podfacts.audit.escalation import Step
+from podfacts.audit.escalation.steps import Step
 from podfacts.audit.finding import Finding, Severity
-from podfacts.audit.report import Report, counts_of
-from podfacts.reports.evidence import TITLES, counted, granted, named, rule_line, some
+from podfacts.audit.inventory import named
+from podfacts.audit.judgement.sentences import LEAVE, why
+from podfacts.audit.report import Report
+from podfacts.reports.wording import (
+    TITLES,
+    audited,
+    counted,
+    granted,
+    in_file,
+    reached,
+    rule_line,
+    shortened,
+    some,
+    step_line,
+)
 
 if TYPE_CHECKING:
     from podfacts.reports.page import Page
@@ -21,20 +34,25 @@ STYLES = {
 WIDE = 80  # From here on severity and rule are columns of their own.
 COLUMN, NARROW = 16, 2
 SHOWN = 10  # Of what one line lists: -o json has it all.
+RULES = 3  # Of the rules that grant it: each is a line, and often several.
 NOBODY = "Roles, whoever holds them"
+NEXT = (
+    "Next: do what the Fix lines say, the worst first, and audit again. What has to stay goes into a file for --ignore, "
+    "with a reason and a day. -o json has every rule, account and pod."
+)
 
 
 def rendered(report: Report, *, width: int, colour: bool) -> str:
-    """The report, folded to the width. Colours come from ``colour`` alone, never from the environment."""
+    """The report, folded to the width. Colours come from ``colour`` alone, never from the environment.
+
+    Whoever asked for ways up is told of these, and of the findings only how many there are.
+    """
     from podfacts.reports.page import Page  # noqa: PLC0415 - rich: only who looks at a table waits for it
 
     page = Page(width, colour=colour)
     page.say(_heading(report), "bold")
-    for subject, findings in _by_subject(report.findings):
-        page.gap()
-        page.say(subject, "bold")
-        for finding in findings:
-            _finding(page, finding)
+    if not report.ways:
+        _findings(page, report)
     if report.paths or report.ways:
         _paths(page, report)
     page.gap()
@@ -42,13 +60,23 @@ def rendered(report: Report, *, width: int, colour: bool) -> str:
     return page.text
 
 
+def _findings(page: "Page", report: Report) -> None:
+    explained: set[str] = set()
+    for subject, findings in _by_subject(_open(report)):
+        page.gap()
+        page.say(subject, "bold")
+        for finding in findings:
+            _finding(page, finding, explained)
+
+
+def _open(report: Report) -> list[Finding]:
+    """The findings that somebody can do something about: not what Kubernetes itself needs."""
+    return [each for each in report.findings if each.remediation != LEAVE]
+
+
 def _heading(report: Report) -> str:
-    counts = report.counts or counts_of(report.inventory)
-    audited = ", ".join(
-        f"{count} {what if count != 1 else what.removesuffix('s')}" for what, count in counts.items()
-    )
     scope = f" of {report.scope}" if report.scope else ""
-    return f"RBAC audit{scope}: {audited}"
+    return f"RBAC audit{scope}: {audited(report)}"
 
 
 def _by_subject(findings: Iterable[Finding]) -> list[tuple[str, list[Finding]]]:
@@ -59,17 +87,22 @@ def _by_subject(findings: Iterable[Finding]) -> list[tuple[str, list[Finding]]]:
     return sorted(groups.items(), key=lambda group: -max(each.severity for each in group[1]))
 
 
-def _finding(page: "Page", finding: Finding) -> None:
+def _finding(page: "Page", finding: Finding, explained: set[str]) -> None:
+    """A finding. Why its rule matters is told the first time only: ``explained`` are the rules of which it was."""
     indent = COLUMN if page.width >= WIDE else NARROW
     style = STYLES[finding.severity]
     lead = f"{str(finding.severity).upper():<9} {finding.rule}"
     title = TITLES.get(finding.rule, "")
+    message = finding.message
+    if finding.rule in explained:
+        message = message.removesuffix(why(finding.rule)).rstrip()
+    explained.add(finding.rule)
     if indent == COLUMN:
-        page.say(title or finding.message, style, indent=indent, lead=lead)
+        page.say(title or message, style, indent=indent, lead=lead)
     else:
         page.say(f"{lead} {title}".rstrip(), style)
     if title or indent == NARROW:
-        page.say(finding.message, indent=indent)
+        page.say(message, indent=indent)
     for words, quiet in _details(finding):
         page.say(words, "dim" if quiet else "", indent=indent)
 
@@ -79,23 +112,34 @@ def _details(finding: Finding) -> Iterator[tuple[str, bool]]:
     fix, *more = finding.remediation.split("\n")  # What RB35 proposes is YAML, with lines of its own.
     yield f"Fix: {fix}", False
     yield from ((each, False) for each in more)
-    given = granted(finding)
-    yield (f"By {given} ({finding.place})" if given else f"At {finding.place}"), True
-    yield from ((f"Rule: {rule_line(each)}", True) for each in finding.rules[:SHOWN])
-    if len(finding.rules) > SHOWN:
-        yield f"... and {len(finding.rules) - SHOWN} more rules", True
+    yield from ((each, True) for each in filter(None, [_origin(finding)]))
+    yield from ((f"Rule: {rule_line(each)}", True) for each in finding.rules[:RULES])
+    if len(finding.rules) > RULES:
+        yield f"... and {counted(len(finding.rules) - RULES, 'more rule')}", True
     for what, has in (("account", finding.accounts), ("pod", finding.pods)):
         if has:
-            yield f"{counted(len(has), what)} now: {', '.join(some([*map(str, has)], SHOWN))}", True
+            yield f"Held now by {counted(len(has), what)}: {', '.join(some([*map(str, has)], SHOWN))}", True
     if finding.also:
-        yield f"With it come {', '.join(finding.also)}", True
+        yield f"With it come {shortened(finding.also)}", True
+
+
+def _origin(finding: Finding) -> str:
+    """By which grant, where the message does not say that, and in which file it is, where it is in one."""
+    role = [" ".join((finding.role[0], finding.role[2]))] if finding.role else []
+    bindings = map(named, (*filter(None, [finding.binding]), *finding.via))
+    place = in_file(finding.place)
+    if all(each in finding.message for each in (*bindings, *role)):
+        return f"At {place}" if place else ""
+    return f"By {granted(finding)}" + (f" ({place})" if place else "")
 
 
 def _paths(page: "Page", report: Report) -> None:
     page.gap()
     page.say("Ways up", "bold")
     for path in report.paths[:SHOWN]:
-        page.say(f"{path.source} to {path.goal} in {counted(len(path.steps), 'step')}", indent=NARROW)
+        page.say(
+            f"{path.source} to {reached(path.goal)} in {counted(len(path.steps), 'step')}", indent=NARROW
+        )
         for number, step in enumerate(path.steps, 1):
             page.say(_step(step), indent=2 * NARROW + 2, lead=f"{'':{2 * NARROW - 1}}{number}")
     if len(report.paths) > SHOWN:
@@ -107,8 +151,8 @@ def _paths(page: "Page", report: Report) -> None:
 
 
 def _step(step: Step) -> str:
-    given = " and ".join(named(each) for each in (step.binding, *step.via) if each)
-    return f"{step.start} gets {step.end} by {step.does}" + (f" ({given})" if given else "")
+    given = granted(step)
+    return step_line(step) + (f" ({given})" if given else "")
 
 
 def _end(page: "Page", report: Report) -> None:
@@ -123,8 +167,10 @@ def _end(page: "Page", report: Report) -> None:
         page.say(each)
     for each in report.unread:
         page.say(each, "yellow", indent=NARROW)
-    if report.findings:
-        page.say(_next(report.findings))
+    if report.ways and report.findings:
+        page.say("The findings themselves are shown without --from and --to.")
+    elif _open(report):
+        page.say(NEXT)
 
 
 def _nothing(report: Report) -> str:
@@ -136,6 +182,8 @@ def _nothing(report: Report) -> str:
 
 
 def _left_out(report: Report) -> Iterator[str]:
+    if not report.ways and (shipped := len(report.findings) - len(_open(report))):
+        yield f"Given by Kubernetes itself, which needs it, and not shown: {shipped}"
     if report.known:
         yield f"Known from the baseline, and not shown: {len(report.known)}"
     if report.ignored:
@@ -143,11 +191,3 @@ def _left_out(report: Report) -> Iterator[str]:
         yield f"Ignored, and not shown: {len(report.ignored)}; the first comes back after {first.isoformat()}"
     if report.unread:
         yield f"Could not be read, and may hide more: {len(report.unread)}"
-
-
-def _next(findings: Sequence[Finding]) -> str:
-    fixed = "Next: change what a Fix line says, the worst first, and audit again."
-    kept = "What has to stay goes into a file for --ignore, with a reason and a date; what is old, into --baseline."
-    return (
-        f"{fixed} {kept} -o json has every rule, account and pod of the {counted(len(findings), 'finding')}."
-    )

@@ -7,9 +7,21 @@ that is seconds. That takes their meaning as a table from them, and the roles gi
 from collections.abc import Iterable, Iterator
 
 from podfacts.audit.finding import Finding
+from podfacts.audit.inventory import named
+from podfacts.audit.judgement.sentences import why
 from podfacts.audit.report import Report
-from podfacts.reports.evidence import Decided, all_decided, granted, named, rule_line, some
-from podfacts.reports.markup import Markup, element, together
+from podfacts.reports.markup import Markup, element, lines, together
+from podfacts.reports.wording import (
+    TITLES,
+    Decided,
+    all_decided,
+    granted,
+    in_file,
+    namespace_of,
+    rule_line,
+    shortened,
+    some,
+)
 
 COLUMNS = ("Severity", "Rule", "Subject", "Namespace", "What it means", "Granted by")
 WHOLE = "whole cluster"
@@ -62,8 +74,7 @@ def _select(name: str, title: str, values: Iterable[str]) -> Markup:
 
 
 def _where(finding: Finding) -> str:
-    address = finding.binding or finding.role
-    return (address[1] if address else "") or WHOLE
+    return namespace_of(finding) or WHOLE
 
 
 def _row(decided: Decided) -> Markup:
@@ -74,8 +85,8 @@ def _row(decided: Decided) -> Markup:
         (element("a", finding.rule, href=f"#{finding.rule}"),),
         (str(finding.subject) if finding.subject else NOBODY,),
         (_where(finding),),
-        (element("div", finding.message), _details(decided)),
-        (granted(finding), element("div", str(finding.place), class_="place")),
+        (*_meaning(finding), _details(decided)),
+        (granted(finding), element("div", in_file(finding.place), class_="place")),
     )
     marked = (
         element(
@@ -94,22 +105,33 @@ def _state(decided: Decided) -> Iterator[Markup]:
         yield element("div", "ignored", class_="state")
 
 
+def _meaning(finding: Finding) -> Iterator[Markup]:
+    """What is wrong and what ends it. Why that matters is the rule's, and said in the details and at the link."""
+    if title := TITLES.get(finding.rule):
+        yield element("h3", title)
+    yield element("div", finding.message.removesuffix(why(finding.rule)).rstrip())
+    yield element("div", element("b", "What to do: "), finding.remediation.split("\n", 1)[0], class_="fix")
+
+
 def _details(decided: Decided) -> Markup:
     finding = decided.finding
+    _, _, proposal = finding.remediation.partition("\n")  # Of RB35: YAML, with lines of its own.
+    reason = why(finding.rule)
     lists = (
+        ("Why it matters", [reason] if finding.message.endswith(reason or "-") else []),
         ("Granted by", [rule_line(each) for each in finding.rules]),
         ("It takes too", [named(each) for each in finding.via]),
         ("Accounts that have it now", some([str(each) for each in finding.accounts], SHOWN)),
         ("Pods that run as one of them", some([str(each) for each in finding.pods], SHOWN)),
-        ("Comes with", [", ".join(finding.also)] if finding.also else []),
+        ("Comes with", [shortened(finding.also)] if finding.also else []),
         ("Ignored", [f"until {each.expires}: {each.reason}" for each in (decided.ignored,) if each]),
         ("Fingerprint", [finding.fingerprint]),
     )
-    parts = [element("p", element("b", "What to do: "), finding.remediation)]
-    for title, lines in lists:
-        if len(lines) == 1:
-            parts.append(element("p", element("b", f"{title}: "), lines[0]))
-        elif lines:
-            items = element("ul", *(element("li", each) for each in lines))
+    parts = [element("pre", *lines(proposal))] if proposal else []
+    for title, said in lists:
+        if len(said) == 1:
+            parts.append(element("p", element("b", f"{title}: "), said[0]))
+        elif said:
+            items = element("ul", *(element("li", each) for each in said))
             parts += [element("h3", title), items]
-    return element("details", element("summary", "Details and what to do"), *parts)
+    return element("details", element("summary", "Details"), *parts)

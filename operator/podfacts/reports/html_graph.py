@@ -1,19 +1,18 @@
 """The chains as drawings, from left to right, and the same in words: what the numbers on the lines stand for."""
 
 from collections.abc import Sequence
-from itertools import count
+from itertools import count, groupby, islice
 from textwrap import wrap
 
-from podfacts.audit.escalation import GOALS, Path, Step
+from podfacts.audit.escalation.steps import GOALS, Path, Step
 from podfacts.audit.report import Report
-from podfacts.reports.evidence import named, rule_line
 from podfacts.reports.layers import Drawn, drawn
 from podfacts.reports.markup import Markup, element, together
+from podfacts.reports.wording import granted, reached, rule_line, step_line
 
-SHOWN = 40  # Of a goal.
+EACH, SHOWN = 6, 24  # Chains of a length, and of a goal: many short ones must not hide the long ones.
 WIDTH, HEIGHT, BETWEEN, ROW, EDGE = 196, 54, 72, 66, 16
 LETTERS, LINES = 30, 3
-TITLES = {"node": "a node", "secrets": "all Secrets"}
 
 
 def graph(report: Report) -> Markup:
@@ -43,11 +42,13 @@ def _telling(paths: Sequence[Path]) -> dict[str, list[Path]]:
 
 
 def _of_goal(goal: str, chains: Sequence[Path], numbers: "count[int]") -> Markup:
-    shown = chains[:SHOWN]
+    shown = _some_of_each_length(chains)
     layout = drawn(goal, shown)
     number = {start: next(numbers) for start in layout.onward}
-    title = element("h3", f"To {TITLES.get(goal, goal)}", class_="goal-title")
-    note = element("p", f"The {SHOWN} shortest of {len(chains):,}; -o json has all.", class_="quiet")
+    title = element("h3", f"To {reached(goal)}", class_="goal-title")
+    note = element(
+        "p", f"{len(shown)} of {len(chains):,}, up to {EACH} of each length; -o json has all.", class_="quiet"
+    )
     picture = element(
         "div",
         _svg(goal, layout, number),
@@ -56,7 +57,12 @@ def _of_goal(goal: str, chains: Sequence[Path], numbers: "count[int]") -> Markup
         role="region",
         aria_label=f"Drawing of the paths to {goal}",
     )
-    return together(title, note if len(chains) > SHOWN else "", picture, _list(shown, number))
+    return together(title, note if len(chains) > len(shown) else "", picture, _list(shown, number))
+
+
+def _some_of_each_length(chains: Sequence[Path]) -> list[Path]:
+    lengths = groupby(chains, key=lambda each: len(each.steps))
+    return [each for _, alike in lengths for each in islice(alike, EACH)][:SHOWN]
 
 
 def _list(paths: Sequence[Path], number: dict[str, int]) -> Markup:
@@ -69,9 +75,7 @@ def _list(paths: Sequence[Path], number: dict[str, int]) -> Markup:
 
 
 def _told(step: Step) -> list[Markup]:
-    bindings = " and ".join(named(each) for each in (step.binding, *step.via) if each)
-    grant = f"{bindings} to {named(step.role)}" if bindings and step.role else bindings
-    parts = [element("span", f"{step.start} gets {step.end} by {step.does}."), element("small", grant)]
+    parts = [element("span", f"{step_line(step)}."), element("small", granted(step))]
     if step.rules:
         lines = element("ul", *(element("li", rule_line(each)) for each in step.rules))
         parts.append(element("details", element("summary", "Granted by"), lines))

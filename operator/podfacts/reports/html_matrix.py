@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from podfacts.audit.finding import Severity
 from podfacts.audit.inventory import Role, Subject
 from podfacts.audit.report import Report
-from podfacts.reports.evidence import counted
 from podfacts.reports.markup import Markup, element, together
+from podfacts.reports.wording import counted
 from podfacts.rights.request import Request
 from podfacts.rights.rules import allows
 
@@ -36,7 +36,7 @@ class Column:
     reading: Severity = Severity.INFO
 
 
-C, H, M, L = Severity.CRITICAL, Severity.HIGH, Severity.MEDIUM, Severity.LOW
+C, H, M = Severity.CRITICAL, Severity.HIGH, Severity.MEDIUM
 COLUMNS = (
     Column("secrets", Request("", "", "secrets"), f"{READ} {WRITE}", H, M, reading=H),
     Column("pods", Request("", "", "pods"), f"{READ} {WRITE}", H, H),

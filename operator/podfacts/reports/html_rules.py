@@ -1,8 +1,8 @@
 """What each rule that found something is about: said once, and linked from every finding."""
 
 from podfacts.audit.report import Report
-from podfacts.reports.evidence import all_decided, described
 from podfacts.reports.markup import Markup, element
+from podfacts.reports.wording import all_decided, described
 
 
 def rules(report: Report) -> Markup:

@@ -6,7 +6,7 @@ For every chain goes on from a spot the same way: the goal is the root, at the r
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from podfacts.audit.escalation import Path
+from podfacts.audit.escalation.steps import Path
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,12 @@ def together(*children: Child) -> Markup:
     return Markup("".join(each if isinstance(each, Markup) else escape(visible(each)) for each in children))
 
 
+def lines(text: str) -> list[Child]:
+    """A text whose ends of lines are meant, for a ``pre``: in any other text they are escaped, as what is not printed."""
+    first, *more = text.split("\n")
+    return [first, *(child for each in more for child in (Markup("\n"), each))]
+
+
 def _attribute(key: str, value: str | int | bool) -> str:
     name = key.removesuffix("_").replace("_", "-")
     return f" {name}" if value is True else f' {name}="{escape(visible(str(value)))}"'

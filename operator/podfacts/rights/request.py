@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from podfacts.core.resources import word
 
 PREFIX = "system:serviceaccount:"  # Of the user that a service account is.
+# The authorizer is asked about these without a name (apiserver/pkg/endpoints/request/requestinfo.go): who creates an object
+# sends its name in the body. A subresource is always of something with a name.
+NAMELESS = frozenset(("create", "deletecollection"))
 
 
 @dataclass(frozen=True, order=True, slots=True)

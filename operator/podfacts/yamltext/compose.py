@@ -56,7 +56,7 @@ def compose(
 
 
 def _read(part: str, reader: "_Reader") -> None:
-    # As yaml.parse, without its generator and its looking ahead: a sixth of the time of a large file.
+    # As yaml.parse, without its generator and its looking ahead, which cost a sixth of the time.
     loader = yaml.CSafeLoader(part)
     next_event = loader.get_event
     try:

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from podfacts.audit.catalogue import RULES
-from podfacts.audit.escalation import Path, Step
+from podfacts.audit.escalation.steps import Path, Step
 from podfacts.audit.finding import Finding, Severity
 from podfacts.audit.inventory import Inventory, Place, Pod, Rule, Subject
 from podfacts.audit.report import Ignored, Report

@@ -7,7 +7,9 @@ import pytest
 import yaml
 from hypothesis import given
 
+from podfacts.audit.finding import Severity
 from podfacts.audit.inventory import Subject
+from podfacts.audit.judgement.sentences import LEAVE
 from podfacts.audit.report import Report
 from podfacts.reports.as_openreports import Api, rendered, report_objects
 from tests.audit.reports.found import EMPTY, PERMISSIVE, READER, REPORT, any_report, many, reports
@@ -96,3 +98,10 @@ def test_no_single_finding_makes_a_report_too_large() -> None:
     objects = report_objects(replace(EMPTY, findings=(huge,) * 30), "openreports")
     assert max(len(orjson.dumps(each)) for each in objects) < 240_000
     assert sum(len(each["results"]) for each in objects) == 30
+
+
+def test_what_kubernetes_needs_is_passed() -> None:
+    needed = replace(READER, severity=Severity.INFO, remediation=LEAVE)
+    [_, report] = report_objects(replace(EMPTY, findings=(needed, READER)), "openreports")
+    assert report["summary"] == {"pass": 1, "fail": 1, "warn": 0, "error": 0, "skip": 0}
+    assert [each["scored"] for each in report["results"]] == [True, False]

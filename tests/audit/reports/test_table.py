@@ -8,9 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from podfacts.audit.finding import Severity
+from podfacts.audit.inventory import live
+from podfacts.audit.judgement.sentences import LEAVE, why
 from podfacts.audit.report import Report
 from podfacts.reports.as_table import rendered
-from tests.audit.reports.found import EMPTY, PERMISSIVE, READER, REPORT, any_report, reports
+from podfacts.reports.wording import shortened
+from tests.audit.reports.found import EMPTY, PERMISSIVE, READER, REPORT, SECRETS, any_report, reports
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -95,15 +99,71 @@ def test_the_whole_of_one() -> None:
         "                Fix: Delete the binding and give each account what it needs.",
         "                By ClusterRoleBinding permissive-binding to ClusterRole cluster-admin",
         "                (rbac/bindings.yaml:4)",
-        "                Rule: * of * in API groups * (rbac/roles.yaml:7, rules[0] of cluster-admin)",
-        "                2 accounts now: shop/web, shop/db",
-        "                1 pod now: shop/web-1",
+        "                Rule: * of * in API groups * (rules[0] of cluster-admin, rbac/roles.yaml:7)",
+        "                Held now by 2 accounts: shop/web, shop/db",
+        "                Held now by 1 pod: shop/web-1",
         "                With it come RB10, RB13",
         "",
         "1 finding: 1 critical, 0 high, 0 medium, 0 low, 0 info",
     ]
     assert text.splitlines()[: len(expected)] == expected
-    assert "Next: change what a Fix line says" in text
+    assert "Next: do what the Fix lines say" in text
+
+
+def test_what_the_message_says_is_not_said_again() -> None:
+    said = "It may read, by RoleBinding reader in shop and RoleBinding other in shop, which give Role reader in shop."
+    text = plain(replace(EMPTY, findings=(replace(READER, message=said),)))
+    assert "                At rbac/bindings.yaml:19" in text.splitlines()
+    assert "By RoleBinding" not in text
+    assert "By RoleBinding reader in shop and RoleBinding other" in plain(replace(EMPTY, findings=(READER,)))
+
+
+def test_of_a_cluster_no_files_are_told() -> None:
+    rule = replace(SECRETS, place=live("Role", "shop", "reader"))
+    text = plain(
+        replace(
+            EMPTY, findings=(replace(READER, place=live("RoleBinding", "shop", "reader"), rules=(rule,)),)
+        )
+    )
+    assert "(rules[1] of reader)" in text
+    assert "cluster/" not in text
+
+
+def test_why_a_rule_matters_is_told_once() -> None:
+    message = f"Somebody may read. {why('RB16')}"
+    other = replace(READER, subject=PERMISSIVE.subject, message=message.replace("Somebody", "Everybody"))
+    text = " ".join(plain(replace(EMPTY, findings=(replace(READER, message=message), other))).split())
+    assert "Somebody may read." in text
+    assert "Everybody may read." in text
+    assert text.count(why("RB16")) == 1
+
+
+def test_what_kubernetes_needs_is_counted_and_not_shown() -> None:
+    needed = replace(READER, severity=Severity.INFO, message="The scheduler reads.", remediation=LEAVE)
+    text = plain(replace(EMPTY, findings=(PERMISSIVE, needed, needed)))
+    assert "3 findings: 1 critical, 0 high, 0 medium, 0 low, 2 info" in text
+    assert "Given by Kubernetes itself, which needs it, and not shown: 2" in text
+    assert "The scheduler reads." not in text
+
+
+def test_who_asks_for_ways_is_told_of_ways() -> None:
+    text = plain(replace(REPORT, ways="to cluster-admin"))
+    assert "to cluster-admin in 2 steps" in text
+    assert READER.message not in text
+    assert "3 findings: 1 critical" in text
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ((), ""),
+        (("RB10", "RB13"), "RB10, RB13"),
+        (("RB04", "RB10", "RB11", "RB12", "RB14", "RB15"), "RB04, RB10 to RB12, RB14, RB15"),
+        (("RB34", "RB35", "RB99"), "RB34, RB35, RB99"),
+    ],
+)
+def test_rules_in_a_row_are_said_as_one(rules: tuple[str, ...], said: str) -> None:
+    assert shortened(rules) == said
 
 
 def test_what_is_not_shown_is_counted() -> None:
@@ -118,7 +178,10 @@ def test_a_way_up_is_told_step_by_step() -> None:
     assert "shop:web to cluster-admin in 2 steps" in text
     steps = text[text.index("in 2 steps") :]
     one, two = "system:serviceaccount:shop:web", "system:serviceaccount:shop:boss"
-    assert f"1 {one} gets {two} by creating a pod as it (RoleBinding reader in shop)" in steps
+    assert (
+        f"1 {one} gets {two} by creating a pod as it (RoleBinding reader in shop to Role reader in shop)"
+        in steps
+    )
     assert f"2 {two} gets cluster-admin by binding cluster-admin to itself" in steps
 
 
