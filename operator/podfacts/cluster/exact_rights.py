@@ -31,7 +31,7 @@ def exact_rights(
         *_through_groups(bindings),
     ]
     if not any(each.state == "FAIL" for each in found):
-        yield ok("podfacts-webhook and podfacts-controller may do exactly what rbac/ says")
+        yield ok("our accounts may do exactly what rbac/ says")
     yield from found
 
 

@@ -1,4 +1,4 @@
-"""What our two accounts may do in a cluster, whole: the same as rbac/, in the words of RBAC.
+"""What our accounts may do in a cluster, whole: the same as rbac/, in the words of RBAC.
 
 An installation is compared with this table, and a test compares the table with rbac/. A binding has its role's name.
 """
@@ -10,7 +10,8 @@ from podfacts.rights.request import Account
 SYSTEM = "podfacts-system"
 WEBHOOK = Account(SYSTEM, "podfacts-webhook")
 CONTROLLER = Account(SYSTEM, "podfacts-controller")
-ACCOUNTS = (WEBHOOK, CONTROLLER)
+AUDIT = Account(SYSTEM, "podfacts-audit")
+ACCOUNTS = (WEBHOOK, CONTROLLER, AUDIT)
 
 
 class Grant(NamedTuple):
@@ -94,4 +95,32 @@ EXPECTED = (
     ),
     # Only the overlay that evicts brings it.
     Grant(CONTROLLER, "", "podfacts-controller-evict", frozenset({"create pods/eviction"}), optional=True),
+    # Only the overlay that audits brings it.
+    Grant(
+        AUDIT,
+        "",
+        "podfacts-audit",
+        frozenset(
+            {
+                "list clusterroles.rbac.authorization.k8s.io",
+                "list roles.rbac.authorization.k8s.io",
+                "list clusterrolebindings.rbac.authorization.k8s.io",
+                "list rolebindings.rbac.authorization.k8s.io",
+                "list namespaces",
+                "list serviceaccounts",
+                "list pods",
+                *(
+                    f"{verb} {kind}"
+                    for verb in ("list", "create", "update", "delete")
+                    for kind in (
+                        "clusterreports.openreports.io",
+                        "reports.openreports.io",
+                        "clusterpolicyreports.wgpolicyk8s.io",
+                        "policyreports.wgpolicyk8s.io",
+                    )
+                ),
+            }
+        ),
+        optional=True,
+    ),
 )
