@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 
+from podfacts import audit_commands
+from podfacts.audit.escalation.steps import GOALS
+from podfacts.audit.finding import Severity
+
 PODFACTS = Path(sys.executable).parent / "podfacts"
 HERE = Path(__file__).parent / "inputs"
 PERMISSIVE, HARMLESS, HELM = (HERE / f"{name}.yaml" for name in ("permissive", "harmless", "helm"))
@@ -170,3 +174,9 @@ def test_nothing_of_a_cluster_is_loaded() -> None:
     loaded = done.stderr.splitlines()[-1]
     assert "podfacts" in loaded
     assert [name for name in HEAVY if f"'{name}'" in loaded] == []
+
+
+def test_the_words_of_the_options_are_those_of_the_audit() -> None:
+    # They are written twice, so that a command which needs none of the audit does not load it.
+    assert audit_commands.GOALS == GOALS
+    assert tuple(str(each) for each in Severity if each) == audit_commands.SEVERITIES

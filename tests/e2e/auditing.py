@@ -17,7 +17,6 @@ from tests.e2e.conftest import REPOSITORY, wait_for
 from tests.e2e.installation import Replica
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
-DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 CRDS = REPOSITORY / "tests/audit/reports/crds"
 PATHS = {"openreports.io": "/apis/openreports.io/v1alpha1", "wgpolicyk8s.io": "/apis/wgpolicyk8s.io/v1alpha2"}
 PLURALS = {
