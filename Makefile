@@ -39,6 +39,7 @@ e2e: prepare ## Only the tests on the real cluster
 	$(BIN)/python -m pytest tests/e2e tests/image
 
 bench: venv ## The measurements that the documents quote
+	$(BIN)/python tests/bench/webhook.py --json build/bench/webhook.json --markdown build/bench/webhook.md --svg build/bench/webhook.svg
 	$(BIN)/python tests/bench/injection.py
 	$(BIN)/python tests/bench/servers.py
 

@@ -11,25 +11,30 @@ import json
 import os
 import re
 import shutil
-import socket
-import ssl
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent.parent / "operator")]
 
 import contenders  # noqa: E402
-
-from podfacts.authority.certificates import new_authority, sign_leaf  # noqa: E402
+from processes import (  # noqa: E402
+    Server,
+    answers,
+    certificate,
+    ended,
+    free_port,
+    milliseconds,
+    processor_seconds,
+    resident,
+    spread,
+    written,
+)
 
 # What is sent: the size of the body in KB, and how many connections send it.
 LOADS = ((6, 1), (6, 16), (45, 1), (45, 16))
@@ -44,17 +49,6 @@ NAMES = (
     "whole-uvloop",
 )
 
-TICK = os.sysconf("SC_CLK_TCK")
-PAGE = os.sysconf("SC_PAGE_SIZE")
-
-SCRIPT = """
-wrk.method = "POST"
-wrk.headers["Content-Type"] = "application/json"
-local file = io.open("{body}", "rb")
-wrk.body = file:read("*a")
-file:close()
-"""
-
 
 @dataclass(frozen=True)
 class Run:
@@ -65,15 +59,6 @@ class Run:
     p99: float
     cost: float  # Microseconds of processor time for a request.
     errors: int
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running one."""
-
-    name: str
-    process: subprocess.Popen[bytes]
-    port: int
 
 
 def main() -> int:
@@ -107,14 +92,9 @@ def main() -> int:
 
 def prepare(folder: Path) -> None:
     """Write the certificate and the bodies."""
-    now = datetime.now(UTC)
-    authority = new_authority(now, timedelta(days=1))
-    leaf = sign_leaf(authority.certificate_pem, authority.key_pem, ["127.0.0.1"], now, timedelta(hours=12))
-    (folder / "tls.crt").write_bytes(leaf.chain)
-    (folder / "tls.key").write_bytes(leaf.key)
+    certificate(folder)
     for size, _ in LOADS:
-        (folder / f"{size}.json").write_bytes(review(size * 1000))
-        (folder / f"{size}.lua").write_text(SCRIPT.format(body=folder / f"{size}.json"))
+        written(folder, size, review(size * 1000))
 
 
 def review(size: int) -> bytes:
@@ -153,9 +133,7 @@ def review(size: int) -> bytes:
 @contextmanager
 def running(name: str, folder: Path) -> Iterator[Server]:
     """Start a server and wait until it answers TLS."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     if name.startswith("granian"):
         command = contenders.granian(name.split()[1], port, folder)
     else:
@@ -163,36 +141,9 @@ def running(name: str, folder: Path) -> Iterator[Server]:
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent.parent / "operator")}
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    try:
+    with ended(process):
         answers(port, process)
         yield Server(name, process, port)
-    finally:
-        process.terminate()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def answers(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Wait for it."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    for _ in range(200):
-        if process.poll() is not None:
-            break
-        try:
-            with (
-                socket.create_connection(("127.0.0.1", port)) as plain,
-                context.wrap_socket(plain) as secured,
-            ):
-                if secured.version() == "TLSv1.3":
-                    return
-        except OSError:
-            time.sleep(0.05)
-    raise SystemExit(f"the server on port {port} does not answer")
 
 
 def measure(server: Server, folder: Path, size: int, connections: int, seconds: int) -> Run:
@@ -219,34 +170,6 @@ def measure(server: Server, folder: Path, size: int, connections: int, seconds: 
     )
 
 
-def milliseconds(text: str) -> float:
-    """What wrk calls ``1.23ms``."""
-    for unit, factor in (("us", 0.001), ("ms", 1.0), ("s", 1000.0)):
-        if text.endswith(unit):
-            return float(text.removesuffix(unit)) * factor
-    raise ValueError(text)
-
-
-def processor_seconds(pid: int) -> float:
-    """The time that a process and its children have used."""
-    return sum((int(fields[11]) + int(fields[12])) / TICK for fields in (_stat(each) for each in family(pid)))
-
-
-def resident(pid: int) -> float:
-    """MB of memory."""
-    return sum(int(_stat(each)[21]) * PAGE / 1e6 for each in family(pid))
-
-
-def family(pid: int) -> list[int]:
-    """A process and all below it."""
-    children = [
-        int(each)
-        for task in Path(f"/proc/{pid}/task").iterdir()
-        for each in (task / "children").read_text().split()
-    ]
-    return [pid, *(each for child in children for each in family(child))]
-
-
 def report(servers: list[Server], results: dict[tuple[str, int, int], list[Run]]) -> None:
     """Median, and the least and the most of all rounds."""
     for size, connections in LOADS:
@@ -266,15 +189,6 @@ def report(servers: list[Server], results: dict[tuple[str, int, int], list[Run]]
     print("\n| server | memory at the end, MB |\n|---|---|")
     for server in servers:
         print(f"| {server.name} | {resident(server.process.pid):.0f} |")
-
-
-def spread(values: list[float], digits: int) -> str:
-    """``median (least-most)``."""
-    return f"{statistics.median(values):,.{digits}f} ({min(values):,.{digits}f}-{max(values):,.{digits}f})"
-
-
-def _stat(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
 
 
 def _installed(name: str) -> bool:
