@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -134,30 +134,23 @@ def _check(asked: Asked) -> None:
 
 def _report(asked: Asked) -> "Report":
     """All that was found. Raises ``BadInput``."""
-    from podfacts.audit.decisions import decided  # noqa: PLC0415
+    from podfacts.audit.decisions import reported  # noqa: PLC0415
     from podfacts.audit.escalation.paths import paths  # noqa: PLC0415
     from podfacts.audit.finding import worst_first  # noqa: PLC0415
     from podfacts.audit.judgement.findings import findings  # noqa: PLC0415
-    from podfacts.audit.report import Report, counts_of  # noqa: PLC0415
     from podfacts.offline.audit_settings import decisions  # noqa: PLC0415
 
     settings = decisions(asked.ignores, asked.baselines)
     inventory, unread, scope = _files(asked) if asked.sources else _cluster(asked)
     both = sorted((*findings(inventory), *_unused(inventory, asked)), key=worst_first)
-    done = decided(both, settings, datetime.now(tz=UTC).date())
+    today = datetime.now(tz=UTC).date()
+    report = reported(inventory, both, settings, today, unread=unread, scope=scope)
     wanted = asked.source or asked.goal or asked.output in WITH_PATHS
-    return Report(
-        done.findings,
-        inventory,
-        known=done.known,
-        ignored=done.ignored,
-        unread=unread,
-        warnings=done.warnings,
+    return replace(
+        report,
         paths=paths(inventory, asked.source, asked.goal or "") if wanted else (),
         ways=_ways(asked),
         has_baseline=bool(asked.baselines),
-        scope=scope,
-        counts=counts_of(inventory),
     )
 
 

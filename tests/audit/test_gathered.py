@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from podfacts.audit.report import counts_of
+from podfacts.audit.report import Report
 from tests.audit.small import inventory
 
 ROLE = {"roles": {"reader": [{"verbs": ["get"], "resources": ["secrets"]}]}}
 
 
 def known(told: dict[str, Any]) -> set[str]:
-    return counts_of(inventory({**ROLE, **told})).keys() - {"roles", "bindings"}
+    return Report((), inventory({**ROLE, **told})).counts.keys() - {"roles", "bindings"}
 
 
 def test_of_files_only_what_is_a_whole_clusters_list_is_known() -> None:

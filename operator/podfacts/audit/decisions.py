@@ -12,8 +12,8 @@ from typing import Any
 
 from podfacts.audit.catalogue import RULES
 from podfacts.audit.finding import Finding
-from podfacts.audit.inventory import Address, Place, Subject
-from podfacts.audit.report import Ignored
+from podfacts.audit.inventory import Address, Inventory, Place, Subject
+from podfacts.audit.report import Ignored, Report
 from podfacts.core.refusal import Refused
 
 FIELDS = ("rule", "subject", "binding", "role", "fingerprint", "reason", "expires")
@@ -93,6 +93,28 @@ def decided(findings: Iterable[Finding], decisions: Decisions, today: date) -> D
     told = (_warning(each, index in used, today) for index, each in enumerate(decisions.ignores))
     warnings = [each for each in told if each]
     return Decided(tuple(apart.findings), tuple(apart.known), tuple(apart.ignored), tuple(warnings))
+
+
+def reported(
+    inventory: Inventory,
+    found: Iterable[Finding],
+    decisions: Decisions,
+    today: date,
+    *,
+    unread: tuple[str, ...],
+    scope: str,
+) -> Report:
+    """The report of what was found, after what was decided."""
+    done = decided(found, decisions, today)
+    return Report(
+        done.findings,
+        inventory,
+        known=done.known,
+        ignored=done.ignored,
+        unread=unread,
+        warnings=done.warnings,
+        scope=scope,
+    )
 
 
 def _warning(ignore: Ignore, used: bool, today: date) -> str:

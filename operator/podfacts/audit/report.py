@@ -1,8 +1,7 @@
 """All that a run of the audit came to: what every output is made of."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 
 from podfacts.audit.escalation.steps import Path
@@ -35,7 +34,6 @@ class Report:
     paths: tuple[Path, ...] = ()
     ways: str = ""  # Which ways up were asked for, as "from X to Y"; "" when nobody asked.
     scope: str = ""  # What was audited, for a heading: the files, or the cluster.
-    counts: Mapping[str, int] = field(default_factory=dict)  # As ``counts_of`` gives them.
     has_baseline: bool = False  # Whether there was a baseline at all: without one nothing is new.
 
     @property
@@ -44,18 +42,19 @@ class Report:
         found = Counter(each.severity for each in self.findings)
         return {str(each): found[each] for each in sorted(Severity, reverse=True)}
 
-
-def counts_of(inventory: Inventory) -> dict[str, int]:
-    """How much was audited, by what it is. What is not known is left out; what Kubernetes ships and nobody gave, too."""
-    counts = {
-        "roles": sum(not each.built_in for each in inventory.roles.values()),
-        "bindings": len(inventory.bindings),
-    }
-    for name, found in (
-        ("service accounts", inventory.accounts),
-        ("namespaces", inventory.namespaces),
-        ("pods", inventory.pods),
-    ):
-        if found is not None:
-            counts[name] = len(found)
-    return counts
+    @property
+    def counts(self) -> dict[str, int]:
+        """How much was audited, by what it is. What is not known is left out; what Kubernetes ships and nobody gave, too."""
+        inventory = self.inventory
+        counts = {
+            "roles": sum(not each.built_in for each in inventory.roles.values()),
+            "bindings": len(inventory.bindings),
+        }
+        for name, found in (
+            ("service accounts", inventory.accounts),
+            ("namespaces", inventory.namespaces),
+            ("pods", inventory.pods),
+        ):
+            if found is not None:
+                counts[name] = len(found)
+        return counts

@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 import structlog
 
 import podfacts
-from podfacts.audit.decisions import Decisions, decided
+from podfacts.audit.decisions import Decisions, reported
 from podfacts.audit.judgement.findings import findings
-from podfacts.audit.report import Report, counts_of
+from podfacts.audit.report import Report
 from podfacts.cluster.access import ApiServer, NoAnswer, connect
 from podfacts.cluster.audit_metrics import AuditMetrics, Part
 from podfacts.cluster.audit_reports import Reports
@@ -130,15 +130,13 @@ class Auditor:
         """All that is found in the cluster now. Raises ``NoAnswer``."""
         began = time.monotonic()
         inventory, unread = inventory_of(self._api, lambda _count: None)
-        done = decided(findings(inventory), self._decisions(), datetime.now(UTC).date())
-        report = Report(
-            done.findings,
+        report = reported(
             inventory,
-            ignored=done.ignored,
+            findings(inventory),
+            self._decisions(),
+            datetime.now(UTC).date(),
             unread=unread,
-            warnings=done.warnings,
             scope=f"the cluster at {self._api.server}",
-            counts=counts_of(inventory),
         )
         seconds = time.monotonic() - began
         self._metrics.audited(report, seconds)

@@ -29,7 +29,7 @@ def rendered(report: Report) -> str:
         "unread": [*report.unread],
         "warnings": [*report.warnings],
         "scope": report.scope,
-        "counts": dict(report.counts),
+        "counts": report.counts,
     }
     return text(tree)
 

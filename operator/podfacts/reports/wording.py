@@ -9,7 +9,7 @@ from podfacts.audit.catalogue import RULES, Described
 from podfacts.audit.escalation.steps import Step
 from podfacts.audit.finding import Finding, worst_first
 from podfacts.audit.inventory import Place, Rule, named
-from podfacts.audit.report import Ignored, Report, counts_of
+from podfacts.audit.report import Ignored, Report
 from podfacts.rights.manifest import visible
 from podfacts.rights.replacement import rule_text
 
@@ -85,8 +85,7 @@ def step_line(step: Step) -> str:
 
 def audited(report: Report) -> str:
     """How much was audited."""
-    counts = report.counts or counts_of(report.inventory)
-    return ", ".join(counted(count, what.removesuffix("s")) for what, count in counts.items())
+    return ", ".join(counted(count, what.removesuffix("s")) for what, count in report.counts.items())
 
 
 def shortened(rules: Sequence[str]) -> str:
