@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test prepare lint types imports unit e2e bench venv manifests image lock cluster-down clean
+.PHONY: help demo test prepare lint types imports unit e2e test-faults bench venv manifests image lock cluster-down clean
 .DEFAULT_GOAL := help
 
 help: ## What there is
@@ -33,7 +33,10 @@ imports: venv
 	$(BIN)/lint-imports
 
 unit: venv ## Only the tests that need no cluster
-	$(BIN)/python -m pytest -m "not api and not node" --ignore tests/e2e
+	$(BIN)/python -m pytest -m "not api and not node and not long" --ignore tests/e2e
+
+test-faults: prepare ## Every fault of docs/faults.md, the long ones too (an hour)
+	$(BIN)/python -m pytest -m fault
 
 e2e: prepare ## Only the tests on the real cluster
 	$(BIN)/python -m pytest tests/e2e tests/image

@@ -1,0 +1,1 @@
+"""What becomes of everybody when something goes wrong: the catalogue is docs/faults.md."""
