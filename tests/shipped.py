@@ -11,6 +11,7 @@ INSTALL = DEPLOY / "install.yaml"
 NAMESPACE = "podfacts-system"
 OPT_IN = "podfacts.dev/inject"
 DEPLOYMENTS = ("podfacts-webhook", "podfacts-controller")
+SPARE = "podfacts-webhook-spare"
 
 Object = dict[str, Any]
 
@@ -30,7 +31,7 @@ def names(objects: list[Object]) -> list[tuple[str, str]]:
 INSTALLED = parsed(INSTALL.read_text())
 DEPLOYED = by_kind(INSTALLED, "Deployment")
 [CONFIGURATION] = by_kind(INSTALLED, "MutatingWebhookConfiguration").values()
-[WEBHOOK, NODES] = CONFIGURATION["webhooks"]
+[WEBHOOK, AGAIN, NODES] = CONFIGURATION["webhooks"]
 
 
 def pod(deployment: str) -> Object:

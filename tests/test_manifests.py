@@ -10,23 +10,27 @@ import pytest
 from demo.__main__ import EXAMPLES
 from podfacts.cli import main
 from podfacts.core.injection import inject
+from podfacts.core.options import INJECTED
 from podfacts.core.patch import apply
 from podfacts.offline.profile_files import read_profiles
 from tests.cluster import build, folders
 from tests.cluster.progress import quiet
 from tests.shipped import (
+    AGAIN,
     DEPLOY,
     INSTALL,
     INSTALLED,
     NAMESPACE,
     NODES,
     OPT_IN,
+    SPARE,
     WEBHOOK,
     Object,
     by_kind,
     container,
     names,
     parsed,
+    pod,
     selected,
 )
 
@@ -66,8 +70,8 @@ def test_no_object_is_there_twice() -> None:
 def test_ignore_changes_the_failure_policy_and_nothing_else() -> None:
     objects = parsed(rendered("overlays/ignore"))
     [configuration] = by_kind(objects, "MutatingWebhookConfiguration").values()
-    assert configuration["webhooks"][0].pop("failurePolicy") == "Ignore"
-    configuration["webhooks"][0]["failurePolicy"] = "Fail"
+    assert configuration["webhooks"][1].pop("failurePolicy") == "Ignore"
+    configuration["webhooks"][1]["failurePolicy"] = "Fail"
 
     def key(entry: Object) -> tuple[str, str]:
         return entry["kind"], entry["metadata"]["name"]
@@ -110,7 +114,11 @@ def test_cert_manager_makes_the_certificate_that_the_webhook_mounts_and_the_api_
     [volume] = [each for each in spec["volumes"] if each["name"] == "certificates"]
     assert volume["secret"]["secretName"] == certificate["spec"]["secretName"]
     assert [item["path"] for item in volume["secret"]["items"]] == ["tls.crt", "tls.key"]
-    assert f"podfacts-webhook.{NAMESPACE}.svc" in certificate["spec"]["dnsNames"]
+    spare = by_kind(objects, "Deployment")[SPARE]["spec"]["template"]["spec"]
+    assert spare["volumes"] == spec["volumes"]
+    assert {f"{name}.{NAMESPACE}.svc" for name in ("podfacts-webhook", SPARE)} <= set(
+        certificate["spec"]["dnsNames"]
+    )
     [configuration] = by_kind(objects, "MutatingWebhookConfiguration").values()
     assert configuration["metadata"]["annotations"] == {
         "cert-manager.io/inject-ca-from": f"{NAMESPACE}/{certificate['metadata']['name']}"
@@ -179,11 +187,9 @@ def test_the_rest_of_the_webhook_is_as_designed() -> None:
         }
     ]
     expected = {
-        "failurePolicy": "Fail",
         "matchPolicy": "Equivalent",
         "reinvocationPolicy": "IfNeeded",
         "sideEffects": "None",
-        "timeoutSeconds": 3,
         "admissionReviewVersions": ["v1"],
     }
     assert {key: WEBHOOK[key] for key in expected} == expected
@@ -213,15 +219,34 @@ def test_bindings_are_asked_about_where_a_namespace_wants_it_and_never_waited_fo
         assert matches(wanted, given) is asked
 
 
-def test_the_webhook_leads_to_a_port_of_its_pods() -> None:
-    target = WEBHOOK["clientConfig"]["service"]
+def test_whoever_is_asked_again_is_another_replica_asked_the_same_when_nothing_was_done() -> None:
+    alike = {*WEBHOOK} - {"name", "clientConfig", "failurePolicy", "timeoutSeconds"}
+    assert {key: AGAIN[key] for key in alike} == {key: WEBHOOK[key] for key in alike}
+    assert {*AGAIN} - {*WEBHOOK} == {"matchConditions"}
+    [condition] = AGAIN["matchConditions"]
+    assert INJECTED in condition["expression"]
+    assert (WEBHOOK["failurePolicy"], AGAIN["failurePolicy"]) == ("Ignore", "Fail")
+    # Both of them hang: still not the ten seconds that are the default.
+    assert WEBHOOK["timeoutSeconds"] + AGAIN["timeoutSeconds"] <= 3
+    [term] = pod(SPARE)["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    wanted = {
+        each["key"]: each["values"][0]
+        for each in term["podAffinityTerm"]["labelSelector"]["matchExpressions"]
+    }
+    assert selected(wanted) == ["podfacts-webhook"]
+    assert container(SPARE) == container("podfacts-webhook")
+
+
+@pytest.mark.parametrize(("entry", "deployment"), [(WEBHOOK, "podfacts-webhook"), (AGAIN, SPARE)])
+def test_the_webhook_leads_to_a_port_of_its_pods(entry: Object, deployment: str) -> None:
+    target = entry["clientConfig"]["service"]
     service = by_kind(INSTALLED, "Service")[target["name"]]
     assert (target["namespace"], target["path"]) == (NAMESPACE, "/mutate")
     [port] = [port for port in service["spec"]["ports"] if port["port"] == target["port"]]
-    assert selected(service["spec"]["selector"]) == ["podfacts-webhook"]
-    ports = {each["name"]: each["containerPort"] for each in container("podfacts-webhook")["ports"]}
+    assert selected(service["spec"]["selector"]) == [deployment]
+    ports = {each["name"]: each["containerPort"] for each in container(deployment)["ports"]}
     assert ports[port["targetPort"]] == 10250
-    assert f"--dns-name={target['name']}.{target['namespace']}.svc" in container("podfacts-webhook")["args"]
+    assert f"--dns-name={target['name']}.{target['namespace']}.svc" in container(deployment)["args"]
 
 
 def test_applying_again_leaves_what_the_controller_keeps() -> None:

@@ -1,5 +1,7 @@
 """The pods that are shipped: how they are fenced, spread, probed, and pointed at what they need."""
 
+import itertools
+
 import pytest
 
 import podfacts
@@ -10,6 +12,7 @@ from tests.shipped import (
     DEPLOYMENTS,
     INSTALLED,
     NAMESPACE,
+    SPARE,
     by_kind,
     container,
     pod,
@@ -17,7 +20,7 @@ from tests.shipped import (
 )
 
 
-@pytest.mark.parametrize("name", DEPLOYMENTS)
+@pytest.mark.parametrize("name", [*DEPLOYMENTS, SPARE])
 def test_pods_keep_the_restricted_standard_with_a_read_only_root(name: str) -> None:
     context = pod(name)["securityContext"]
     assert context["runAsNonRoot"] is True
@@ -52,8 +55,13 @@ def test_two_replicas_are_spread_and_replaced_one_after_the_other(name: str) -> 
     assert selected(spread["labelSelector"]["matchLabels"]) == [name]
 
 
-@pytest.mark.parametrize("name", DEPLOYMENTS)
-@pytest.mark.parametrize("kind", ["Deployment", "PodDisruptionBudget", "NetworkPolicy"])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *itertools.product(DEPLOYMENTS, ("Deployment", "PodDisruptionBudget", "NetworkPolicy")),
+        *itertools.product([SPARE], ("Deployment", "NetworkPolicy")),
+    ],
+)
 def test_selectors_take_the_pods_they_mean(kind: str, name: str) -> None:
     spec = by_kind(INSTALLED, kind)[name]["spec"]
     selector = spec["podSelector"] if kind == "NetworkPolicy" else spec["selector"]
@@ -70,7 +78,7 @@ def test_a_drain_is_never_blocked_by_a_budget(name: str) -> None:
     assert "minAvailable" not in spec
 
 
-@pytest.mark.parametrize("name", DEPLOYMENTS)
+@pytest.mark.parametrize("name", [*DEPLOYMENTS, SPARE])
 def test_probes_ask_a_port_that_is_there(name: str) -> None:
     ports = {port["name"]: port["containerPort"] for port in container(name)["ports"]}
     assert ports["metrics"] == 8080
@@ -80,13 +88,13 @@ def test_probes_ask_a_port_that_is_there(name: str) -> None:
     assert f"--probe-port={ports['metrics']}" in container(name)["args"]
 
 
-@pytest.mark.parametrize("name", DEPLOYMENTS)
+@pytest.mark.parametrize("name", [*DEPLOYMENTS, SPARE])
 def test_the_command_line_takes_the_arguments(name: str) -> None:
     command, *arguments = container(name)["args"]
     context = main.commands[command].make_context(command, list(arguments))
     assert context.args == []
-    given = {argument.split("=")[0].removeprefix("--") for argument in arguments}
-    assert len(given) == len(arguments)
+    given = [argument.split("=")[0].removeprefix("--") for argument in arguments]
+    assert len(given) - given.count("dns-name") == len({*given} - {"dns-name"})
     if "drain" in given:
         # The kubelet kills what still runs when the grace period ends.
         assert context.params["drain"].total_seconds() * 2 <= pod(name)["terminationGracePeriodSeconds"]
@@ -118,7 +126,7 @@ def test_the_webhook_waits_for_the_ca_and_may_read_it() -> None:
     assert "subPath" not in mount  # it would never see a new CA
 
 
-@pytest.mark.parametrize("name", DEPLOYMENTS)
+@pytest.mark.parametrize("name", [*DEPLOYMENTS, SPARE])
 def test_resources_are_asked_for_and_memory_is_capped(name: str) -> None:
     resources = container(name)["resources"]
     assert set(resources["requests"]) == {"cpu", "memory"}
@@ -129,7 +137,7 @@ def test_the_quota_has_room_for_both_deployments_during_an_update() -> None:
     [quota] = by_kind(INSTALLED, "ResourceQuota").values()
     [scope] = quota["spec"]["scopeSelector"]["matchExpressions"]
     assert {pod(name)["priorityClassName"] for name in DEPLOYMENTS} == set(scope["values"])
-    most = sum(DEPLOYED[name]["spec"]["replicas"] + 1 for name in DEPLOYMENTS)
+    most = sum(each["spec"]["replicas"] + 1 for each in DEPLOYED.values())
     assert int(quota["spec"]["hard"]["pods"]) >= most
 
 
@@ -144,7 +152,7 @@ def test_the_network_policies_leave_what_is_needed() -> None:
 
 
 def test_the_version_is_one() -> None:
-    assert {container(name)["image"] for name in DEPLOYMENTS} == {
+    assert {container(name)["image"] for name in DEPLOYED} == {
         f"ghcr.io/podfacts/podfacts:{podfacts.__version__}"
     }
     versions = {entry["metadata"]["labels"]["app.kubernetes.io/version"] for entry in INSTALLED}

@@ -27,9 +27,15 @@ LISTS = ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding")
 
 @cache
 def _shipped() -> tuple[Tree, ...]:
-    files = [*(ROOT / "deploy/base").glob("*.yaml"), *(ROOT / "rbac").rglob("*.yaml")]
-    trees = (tree for file in sorted(files) for tree in yaml.safe_load_all(file.read_text()))
-    return tuple(each for each in trees if each and each["kind"] != "Kustomization")
+    """The whole, and the rights that only components give."""
+    files = [ROOT / "deploy/install.yaml", *(ROOT / "rbac").rglob("*.yaml")]
+    trees = [tree for file in files for tree in yaml.safe_load_all(file.read_text()) if tree]
+    found = {
+        (each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]): each
+        for each in trees
+        if "metadata" in each
+    }
+    return tuple(found.values())
 
 
 def of_kind(kind: str) -> list[Tree]:
@@ -179,7 +185,9 @@ BROKEN_WEBHOOKS: list[tuple[Change, str]] = [
     (lambda tree: hook(tree, "pods").pop("objectSelector"), "FAIL the objectSelector of pods.podfacts.dev is not by the label podfacts.dev/inject"),
     (lambda tree: hook(tree, "pods")["rules"][0]["operations"].append("UPDATE"), "FAIL the rules of pods.podfacts.dev are others: ['CREATE  pods', 'UPDATE  pods']"),
     (lambda tree: hook(tree, "nodes").update(failurePolicy="Fail"), "FAIL nodes.podfacts.dev has failurePolicy Fail: without us no pod could be bound"),
-    (lambda tree: hook(tree, "pods").update(failurePolicy="Ignore"), "warn pods.podfacts.dev has failurePolicy Ignore: while it is away, pods start without their facts"),
+    (lambda tree: tree["webhooks"].insert(0, tree["webhooks"].pop(1)), "FAIL pods-again.podfacts.dev is asked before pods.podfacts.dev: the spare does all the work"),
+    (lambda tree: hook(tree, "pods-again").pop("objectSelector"), "FAIL the objectSelector of pods-again.podfacts.dev is not by the label podfacts.dev/inject"),
+    (lambda tree: hook(tree, "pods-again").update(failurePolicy="Ignore"), "warn pods-again.podfacts.dev has failurePolicy Ignore: while it is away, pods start without their facts"),
     (lambda tree: hook(tree, "pods").pop("reinvocationPolicy"), "FAIL pods.podfacts.dev is not asked again: a container that another webhook adds gets no facts"),
     (lambda tree: hook(tree, "nodes").update(timeoutSeconds=10), "warn nodes.podfacts.dev may take 10 s: a replica that hangs holds up pods for that long"),
 ]  # fmt: skip
@@ -240,7 +248,9 @@ def deployment(component: str, ready: int = 2, **more: Any) -> Tree:
 
 def test_deployments() -> None:
     def judged(tree: Tree | None) -> list[str]:
-        return said(installed_parts.deployments(deployment("webhook"), tree))
+        return said(installed_parts.deployments(deployment("webhook"), spare, tree))
+
+    spare = deployment("webhook-spare", 1)
 
     assert judged(deployment("controller")) == []
     assert judged(None) == ["FAIL there is no Deployment podfacts-controller in podfacts-system"]
@@ -254,6 +264,14 @@ def test_deployments() -> None:
     assert judged(none) == ["FAIL podfacts-controller is scaled to 0"]
     single["spec"]["replicas"] = 1
     assert judged(single) == ["warn podfacts-controller has one replica: nobody takes over when it goes"]
+    spare["spec"]["replicas"] = 0
+    [outcome] = [
+        each
+        for each in installed_parts.deployments(deployment("webhook"), spare, deployment("controller"))
+        if each.state != "ok"
+    ]
+    assert outcome.text == "podfacts-webhook-spare is scaled to 0"
+    assert "--replicas=1" in outcome.cure
 
 
 def test_the_definition() -> None:

@@ -30,6 +30,7 @@ from tests.image import product
 SYSTEM = "podfacts-system"
 MANIFEST = REPOSITORY / "deploy/install.yaml"
 COMPONENTS = ("webhook", "controller")
+DEPLOYED = ("webhook", "webhook-spare", "controller")
 OURS = "app.kubernetes.io/part-of=podfacts"
 CONFIGURATION = f"{ADMISSION}/podfacts"
 SECRET = f"/api/v1/namespaces/{SYSTEM}/secrets/podfacts-ca"
@@ -63,7 +64,7 @@ class Installed:
     def wait_available(self) -> float:
         """Wait until both Deployments are whole and of their newest revision; return the seconds."""
         start = time.monotonic()
-        wait_for(lambda: all(map(self.whole, COMPONENTS)), 120, 0.2)
+        wait_for(lambda: all(map(self.whole, DEPLOYED)), 120, 0.2)
         return time.monotonic() - start
 
     def whole(self, component: str) -> bool:
@@ -101,7 +102,7 @@ class Installed:
         """How often a container of ours was started again."""
         statuses = [
             status
-            for component in COMPONENTS
+            for component in DEPLOYED
             for pod in self.pods(component)
             for status in pod["status"].get("containerStatuses", [])
         ]

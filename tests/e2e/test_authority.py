@@ -193,7 +193,7 @@ def test_nothing_but_our_own_bundle_is_touched(here: Installation) -> None:
     """An admin adds webhooks before and after ours, and annotations: only one field ever differs."""
 
     def between_others(tree: dict[str, Any]) -> None:
-        ours, nodes = tree["webhooks"]
+        ours, again, nodes = tree["webhooks"]
         others = [
             {**ours, "name": f"{name}.example.com", "failurePolicy": "Ignore"} for name in ("first", "last")
         ]
@@ -202,7 +202,7 @@ def test_nothing_but_our_own_bundle_is_touched(here: Installation) -> None:
                 "url": "https://127.0.0.1:1/",
                 "caBundle": base64.b64encode(b"# theirs").decode(),
             }
-        tree["webhooks"] = [others[0], ours, others[1], nodes]
+        tree["webhooks"] = [others[0], ours, others[1], again, nodes]
         tree["metadata"]["annotations"] = {"example.com/keep": "me"}
 
     here.edit_configuration(between_others)
@@ -210,7 +210,7 @@ def test_nothing_but_our_own_bundle_is_touched(here: Installation) -> None:
     here.start(poll=0.5)
     ca = wait_for(here.trusted)
     after = here.configuration
-    for index in (1, 3):
+    for index in (1, 3, 4):
         assert after["webhooks"][index]["clientConfig"].pop("caBundle") == base64.b64encode(ca).decode()
     assert after["webhooks"] == before["webhooks"]
     assert after["metadata"]["annotations"] == {"example.com/keep": "me"}
@@ -225,10 +225,29 @@ def test_nothing_but_our_own_bundle_is_touched(here: Installation) -> None:
     wait_for(lambda: here.trusted(NODES) == ca, seconds=HEALED)
     assert [each["name"] for each in here.configuration["webhooks"]] == [
         NODES,
+        "pods-again.podfacts.dev",
         "last.example.com",
         WEBHOOK,
         "first.example.com",
     ]
+
+
+def test_the_configuration_goes_when_the_namespace_goes(here: Installation, api: Api) -> None:
+    """Kubernetes deletes what the namespace owns; left there alone it would refuse every pod that asks for facts."""
+    leader = here.start(poll=0.5)
+    wait_for(here.trusted)
+    [owner] = wait_for(lambda: here.configuration["metadata"].get("ownerReferences"))
+    namespace = api.call("GET", f"/api/v1/namespaces/{here.name}").body["metadata"]
+    assert (owner["kind"], owner["name"], owner["uid"]) == ("Namespace", here.name, namespace["uid"])
+    assert len(leader.events("the webhook configuration goes when the namespace goes")) == 1
+
+    def somebody_elses(tree: dict[str, Any]) -> None:
+        tree["metadata"]["ownerReferences"][0].update(kind="Node", name="none")
+
+    here.edit_configuration(somebody_elses)  # Whoever owns it knows why.
+    here.write_bundle(b"")
+    wait_for(here.trusted, seconds=HEALED)
+    assert here.configuration["metadata"]["ownerReferences"][0]["kind"] == "Node"
 
 
 def test_what_is_away_is_waited_for(here: Installation) -> None:

@@ -13,6 +13,7 @@ from tests.e2e.api import Api
 from tests.e2e.conftest import wait_for
 from tests.e2e.install import (
     COMPONENTS,
+    DEPLOYED,
     MANIFEST,
     SYSTEM,
     Installed,
@@ -51,7 +52,7 @@ def test_it_installs_from_nothing(here: Installed) -> None:
     # Seven seconds, when nothing else runs on the two cores.
     assert here.ready_after < 60
     assert here.restarts() == 0
-    assert [len(here.pods(component)) for component in COMPONENTS] == [2, 2]
+    assert [len(here.pods(component)) for component in DEPLOYED] == [2, 1, 2]
     assert set(here.secret()) == {"ca.crt", "ca.key"}
     assert here.bundle() == here.secret()["ca.crt"]
 

@@ -183,7 +183,7 @@ CHECKS = (
     Check("crd", (one(CRD),), installed_parts.crd),
     Check(
         "deployments",
-        (one(f"{DEPLOYMENT}webhook"), one(f"{DEPLOYMENT}controller")),
+        tuple(one(f"{DEPLOYMENT}{each}") for each in installed_parts.COMPONENTS),
         installed_parts.deployments,
     ),
     Check("webhooks", (CONFIGURATIONS,), installed_parts.webhooks),

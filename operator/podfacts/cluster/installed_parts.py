@@ -12,7 +12,7 @@ from podfacts.cluster.expected_rights import SYSTEM
 from podfacts.cluster.outcome import APPLY, Outcome, fail, ok, warn
 from podfacts.core.carried import NODE_FACTS
 from podfacts.core.catalogue import Catalogue
-from podfacts.core.explanation import NODES_WEBHOOK, PODS_WEBHOOK
+from podfacts.core.explanation import AGAIN_WEBHOOK, NODES_WEBHOOK, PODS_WEBHOOK
 from podfacts.core.missed import EXEMPT, reason_missed, told_missed
 from podfacts.core.observed import observed
 from podfacts.core.options import INJECT
@@ -22,7 +22,8 @@ Tree = dict[str, Any]
 
 INSTALL = "kubectl apply -f install.yaml"
 CONFIGURATION = "podfacts"
-COMPONENTS = ("webhook", "controller")
+COMPONENTS = ("webhook", "webhook-spare", "controller")
+SPARE = "webhook-spare"  # One is enough of it.
 POLICIES = (
     "podfacts-controller-fence",
     "podfacts-facts",
@@ -32,9 +33,10 @@ POLICIES = (
 NAME = "kubernetes.io/metadata.name"
 RULES = {
     PODS_WEBHOOK: {("CREATE", "", "pods")},
+    AGAIN_WEBHOOK: {("CREATE", "", "pods")},
     NODES_WEBHOOK: {("CREATE", "", "pods/binding"), ("CREATE", "", "bindings")},
 }
-LONGEST_TIMEOUT = {PODS_WEBHOOK: 5, NODES_WEBHOOK: 2}
+LONGEST_TIMEOUT = {PODS_WEBHOOK: 2, AGAIN_WEBHOOK: 5, NODES_WEBHOOK: 2}
 SHOWN = 10
 # A leader renews every few seconds; its Lease says for how long that holds.
 LEASE_SECONDS = 15
@@ -59,7 +61,7 @@ def crd(tree: Tree | None) -> Iterator[Outcome]:
 
 
 def deployments(*trees: Tree | None) -> Iterator[Outcome]:
-    """Both servers, every replica ready and of the newest revision."""
+    """The servers, every replica ready and of the newest revision."""
     for component, tree in zip(COMPONENTS, trees, strict=True):
         name = f"podfacts-{component}"
         if tree is None:
@@ -69,22 +71,24 @@ def deployments(*trees: Tree | None) -> Iterator[Outcome]:
         ready, updated = status.get("readyReplicas", 0), status.get("updatedReplicas", 0)
         look = f"kubectl describe pods -n {SYSTEM} -l app.kubernetes.io/component={component}"
         if wanted == 0:
-            yield fail(f"{name} is scaled to 0", f"kubectl scale -n {SYSTEM} deployment/{name} --replicas=2")
+            enough = 1 if component == SPARE else 2
+            back = f"kubectl scale -n {SYSTEM} deployment/{name} --replicas={enough}"
+            yield fail(f"{name} is scaled to 0", back)
         elif status.get("observedGeneration") != tree["metadata"].get("generation") or updated < wanted:
             yield fail(f"{name} is being rolled out: {updated} of {wanted} are of the newest revision", look)
         elif ready < wanted:
             yield fail(f"{name} has {ready} of {wanted} replicas ready", look)
-        elif wanted == 1:
+        elif wanted == 1 and component != SPARE:
             yield warn(f"{name} has one replica: nobody takes over when it goes", "scale it to 2")
         else:
             yield ok(f"{name} has {ready} of {wanted} replicas ready")
 
 
 def webhooks(configurations: Sequence[Tree]) -> Iterator[Outcome]:
-    """Both entries of the configuration, asked for what they should be and for nothing else."""
+    """The entries of the configuration, in their order, asked for what they should be and for nothing else."""
     ours = [each for each in configurations if each["metadata"]["name"] == CONFIGURATION]
     entries = {each["name"]: each for tree in ours for each in tree.get("webhooks") or ()}
-    for name in (PODS_WEBHOOK, NODES_WEBHOOK):
+    for name in RULES:
         if name not in entries:
             yield fail(f"no MutatingWebhookConfiguration {CONFIGURATION} with {name}", INSTALL)
             continue
@@ -92,6 +96,9 @@ def webhooks(configurations: Sequence[Tree]) -> Iterator[Outcome]:
         yield from faults
         if not any(each.state == "FAIL" for each in faults):
             yield ok(f"{name} is asked for what it should be, failurePolicy {entries[name]['failurePolicy']}")
+    order = [name for name in entries if name in (PODS_WEBHOOK, AGAIN_WEBHOOK)]
+    if order == [AGAIN_WEBHOOK, PODS_WEBHOOK]:
+        yield fail(f"{AGAIN_WEBHOOK} is asked before {PODS_WEBHOOK}: the spare does all the work", INSTALL)
     for tree in configurations:
         if tree not in ours and any(each["name"] in RULES for each in tree.get("webhooks") or ()):
             other = tree["metadata"]["name"]
@@ -110,7 +117,7 @@ def _scope_faults(name: str, entry: Tree) -> Iterator[Outcome]:
         yield warn(f"the namespaceSelector of {name} leaves out namespaces by their labels: {selector}")
     if name == NODES_WEBHOOK and selects(selector, {NAME: "default"}):
         yield fail(f"{name} is asked in namespaces without {NODE_FACTS}=enabled", INSTALL)
-    if name == PODS_WEBHOOK:
+    if name != NODES_WEBHOOK:
         chosen = [
             selects(entry.get("objectSelector"), each) for each in ({INJECT: "true"}, {INJECT: "false"}, {})
         ]
@@ -131,7 +138,7 @@ def _manner_faults(name: str, entry: Tree) -> Iterator[Outcome]:
     policy = entry.get("failurePolicy")
     if name == NODES_WEBHOOK and policy != "Ignore":
         yield fail(f"{name} has failurePolicy {policy}: without us no pod could be bound", INSTALL)
-    if name == PODS_WEBHOOK and policy != "Fail":
+    if name == AGAIN_WEBHOOK and policy != "Fail":
         yield warn(f"{name} has failurePolicy {policy}: while it is away, pods start without their facts")
     if entry.get("reinvocationPolicy") != "IfNeeded":
         yield fail(f"{name} is not asked again: a container that another webhook adds gets no facts", INSTALL)

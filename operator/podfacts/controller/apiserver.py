@@ -6,6 +6,7 @@ second try would come from them with what they know by then. Watches are kopf's 
 """
 
 import asyncio
+import dataclasses
 import json
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -122,6 +123,13 @@ class ApiServer:
         """Raise Failed when the resource cannot be listed: it is not served, or there is no right."""
         # Of one name: it is the right that is asked for, and not an object.
         await self._call("list", resource, fieldSelector="metadata.name=podfacts")
+
+    async def listed(self, resource: Resource) -> Tree | None:
+        """Return the object of that name, or None, by the right to list: for whoever may list all and has no need of `get`."""
+        collection = dataclasses.replace(resource, name="")
+        found = await self._call("list", collection, fieldSelector=f"metadata.name={resource.name}")
+        items: list[Tree] = found.get("items") or []
+        return items[0] if items else None
 
     async def create(self, resource: Resource, tree: Tree) -> Tree:
         """Create an object, in the collection or as the subresource that ``resource`` is."""

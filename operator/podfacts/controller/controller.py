@@ -48,7 +48,7 @@ class Settings:
     host: str = "::"
     secret: str = "podfacts-ca"  # noqa: S105  a name
     webhook_configuration: str = "podfacts"
-    webhooks: tuple[str, ...] = ("pods.podfacts.dev", "nodes.podfacts.dev")
+    webhooks: tuple[str, ...] = ("pods.podfacts.dev", "pods-again.podfacts.dev", "nodes.podfacts.dev")
     lease: str = "podfacts-controller"
     ca_lifetime: timedelta = timedelta(days=365)
     leaf_lifetime: timedelta = timedelta(hours=24)
@@ -87,6 +87,7 @@ class Settings:
                 "mutatingwebhookconfigurations",
                 self.webhook_configuration,
             ),
+            namespace=Resource("", "v1", "namespaces", self.namespace),
             webhooks=self.webhooks,
         )
 

@@ -39,6 +39,7 @@ class Place:
 
     secret: Resource
     configuration: Resource
+    namespace: Resource
     webhooks: tuple[str, ...]
 
 
@@ -63,6 +64,7 @@ class Authority:
         self._leads = leads
         self._memory = Memory()
         self._said = ""
+        self._may_own = True
         self._log = structlog.get_logger()
 
     async def keep(self, poll: float) -> None:
@@ -129,7 +131,31 @@ class Authority:
             operations = _operations(configuration, found, step.bundle)
             await self._api.patch(self._place.configuration, operations)
             self._report(step, "bundle")
+        elif configuration and found and await self._owned(configuration):
+            return "written"
         return "written" if step.reasons else "unchanged"
+
+    async def _owned(self, configuration: Tree) -> bool:
+        """Whether the configuration was given an owner: our namespace, with which Kubernetes deletes it.
+
+        Left alone by whoever deletes the namespace and nothing else, it would refuse every pod that asks for facts.
+        """
+        if not self._may_own or configuration["metadata"].get("ownerReferences") or not self._leads():
+            return False
+        try:
+            namespace = await self._api.listed(self._place.namespace)
+            if namespace is None or "deletionTimestamp" in namespace["metadata"]:
+                return False
+            await self._api.patch(self._place.configuration, _owner(configuration, namespace))
+        except Failed as error:
+            if error.reason not in ("forbidden", "refused"):
+                raise
+            # The plugin OwnerReferencesPermissionEnforcement wants the right to delete it, and nothing else needs that.
+            self._may_own = False
+            self._log.warning("the webhook configuration stays when the namespace goes", detail=str(error))
+            return False
+        self._log.info("the webhook configuration goes when the namespace goes")
+        return True
 
     async def _configuration(self) -> Tree | None:
         """Return the webhook configuration, or None while it is away, as in the middle of an uninstall."""
@@ -189,6 +215,23 @@ def _with(secret: Tree, step: Step) -> Tree:
     annotations.pop(ROTATE, None)
     data = {key: b64encode(value).decode() for key, value in (step.data or {}).items()}
     return {**secret, "metadata": {**secret["metadata"], "annotations": annotations}, "data": data}
+
+
+def _owner(configuration: Tree, namespace: Tree) -> list[Tree]:
+    """Return the patch that makes the namespace the owner of the configuration that was read."""
+    owner = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        **{key: namespace["metadata"][key] for key in ("name", "uid")},
+    }
+    return [
+        {
+            "op": "test",
+            "path": "/metadata/resourceVersion",
+            "value": configuration["metadata"]["resourceVersion"],
+        },
+        {"op": "add", "path": "/metadata/ownerReferences", "value": [owner]},
+    ]
 
 
 def _operations(configuration: Tree, places: Mapping[int, str], bundle: bytes) -> list[Tree]:

@@ -7,7 +7,7 @@ what follows does without it.
 from collections.abc import Callable, Iterable, Iterator
 
 from podfacts.core.carried import NODE_FACTS, runtime
-from podfacts.core.explained import Line, Seen, State, Subject
+from podfacts.core.explained import Line, Seen, State, Subject, Webhook
 from podfacts.core.explained_containers import env, files, told
 from podfacts.core.explained_facts import carried_facts, waiting
 from podfacts.core.facts import NODE_KINDS
@@ -18,6 +18,8 @@ from podfacts.core.refusal import Refused
 from podfacts.core.selector import selects
 
 PODS_WEBHOOK = "pods.podfacts.dev"
+# Asked when the one above gave no answer. It decides what becomes of a pod that nobody answers for.
+AGAIN_WEBHOOK = "pods-again.podfacts.dev"
 NODES_WEBHOOK = "nodes.podfacts.dev"
 AGAIN = "delete the pod, and its owner makes a new one"
 
@@ -96,7 +98,7 @@ def _webhook(seen: Seen, *, injected: bool) -> Iterator[Line]:
         said = f"no MutatingWebhookConfiguration has {PODS_WEBHOOK}: new pods get no facts: install it (podfacts check)"
         yield Line("webhook", bad, said)
     for each in found:
-        policy = each.tree.get("failurePolicy", "Fail")
+        policy = _policy(seen.webhooks, each)
         who = f"{PODS_WEBHOOK} of MutatingWebhookConfiguration {each.configuration}"
         labels = seen.namespace_labels
         if not each.tree.get("clientConfig", {}).get("caBundle"):
@@ -112,6 +114,16 @@ def _webhook(seen: Seen, *, injected: bool) -> Iterator[Line]:
             )
         else:
             yield Line("webhook", "ok", f"{who} is asked in this namespace, failurePolicy {policy}")
+
+
+def _policy(webhooks: Iterable[Webhook], first: Webhook) -> str:
+    """What happens when nobody answers: both entries have to let the pod pass."""
+    entries = [
+        each.tree
+        for each in webhooks
+        if each.configuration == first.configuration and each.tree["name"] in (PODS_WEBHOOK, AGAIN_WEBHOOK)
+    ]
+    return "Fail" if any(each.get("failurePolicy", "Fail") == "Fail" for each in entries) else "Ignore"
 
 
 def _record(subject: Subject) -> Iterator[Line]:
