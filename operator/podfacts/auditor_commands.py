@@ -1,6 +1,5 @@
 """``podfacts auditor``: the audit as a server, which runs it again and again and writes down what it finds."""
 
-import asyncio
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -30,6 +29,8 @@ def auditor(every: timedelta, ignore_files: tuple[Path, ...], probe_port: int, l
     Reports are those of openreports.io where the cluster has them, else PolicyReports of wgpolicyk8s.io; without
     either there are metrics only.
     """
+    import asyncio  # noqa: PLC0415 - 40 ms that podfacts inject does not need
+
     from podfacts.cluster import auditor as server  # noqa: PLC0415 - loaded by the command that needs it
     from podfacts.serving import logs  # noqa: PLC0415
 

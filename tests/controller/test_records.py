@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+import pytest
+
 from podfacts.controller.records import Named
 from podfacts.controller.table import Table
 from podfacts.controller.vitals import Vitals
@@ -68,6 +70,7 @@ def test_a_node_touches_its_pods_when_a_fact_has_changed() -> None:
     assert touched == [key]
 
 
+@pytest.mark.fault("T44")
 def test_what_a_list_after_a_gap_left_out() -> None:
     now = [0.0]
     vitals = Vitals(lambda: now[0])

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-State = Literal["open", "cut", "refused", "silent"]
+State = Literal["open", "cut", "refused", "silent", "stalled"]
 
 
 class Proxy:
@@ -39,8 +39,11 @@ class Proxy:
         """Open it; or end every connection and hang up on new ones, or refuse those; or let all of them hang.
 
         ``cut`` is what a failing balancer does, ``refused`` a server that is not there; right after one of them ``open``
-        gives a server that came back.
+        gives a server that came back. ``stalled`` is open for new connections, while those that there are hang for ever.
         """
+        if state == "stalled":
+            self._passing.clear()
+            self._passing = threading.Event()
         self._hanging_up = state in ("cut", "refused")
         if state == "silent":
             self._passing.clear()
@@ -93,12 +96,13 @@ class Proxy:
             return
         self._connections |= {near, far}
         for source, target in ((near, far), (far, near)):
-            threading.Thread(target=self._pump, args=(source, target), daemon=True).start()
+            words = (source, target, self._passing)
+            threading.Thread(target=self._pump, args=words, daemon=True).start()
 
-    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+    def _pump(self, source: socket.socket, target: socket.socket, passing: threading.Event) -> None:
         with contextlib.suppress(OSError):
             while received := source.recv(65536):
-                self._passing.wait()
+                passing.wait()
                 time.sleep(self.delay)
                 target.sendall(received)
         _shut(source)

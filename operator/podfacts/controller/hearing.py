@@ -13,7 +13,7 @@ from podfacts.controller.owners import Owners
 from podfacts.controller.profiles import Statuses
 from podfacts.controller.reach import Reach
 from podfacts.controller.table import Table
-from podfacts.controller.vitals import Vitals
+from podfacts.controller.vitals import NAMESPACES, PROFILES, Vitals
 from podfacts.controller.work import Pace, Work
 from podfacts.core.missed import EXEMPT
 from podfacts.core.observed import Key, Observed, observed
@@ -85,15 +85,19 @@ class Hearing:
         elif self.table.pod(pod):
             self._touched([pod.key])
 
+    def listed(self, plural: str, began: float) -> None:
+        """Forget what a whole list did not hold."""
+        self._forget(plural, self.table.unseen(plural, began))
+
     async def forget_unlisted(self, vitals: Vitals) -> None:
-        """Forget what a list after a gap did not hold, for ever.
+        """Forget what a list of kopf's after a gap did not hold, for ever.
 
         A watch that was too old (410) begins with a new list, and of what was deleted meanwhile kopf says nothing.
         """
         done: dict[str, float] = {}
         while True:
             await asyncio.sleep(SWEEP)
-            for plural in vitals.seen:
+            for plural in (NAMESPACES.plural, PROFILES.plural):
                 began = vitals.relisted(plural, LISTENING)
                 if began is not None and done.get(plural) != began:
                     done[plural] = began

@@ -4,6 +4,7 @@ Only ReplicaSets and Jobs have an owner above them that Kubernetes itself makes,
 metadata each, and once for all their pods. Any other controller is the top itself, and so is a pod without one.
 """
 
+import asyncio
 import re
 from collections import OrderedDict
 from typing import NamedTuple
@@ -31,6 +32,9 @@ class Owners:
         self._api = api
         self._pace = Pace(READS_A_SECOND, READS_A_SECOND)
         self._found: OrderedDict[tuple[str, Reference], Found] = OrderedDict()
+        self._looking = (
+            asyncio.Lock()
+        )  # Pods of one owner come together, and one look is enough for all of them.
 
     async def top(self, pod: Observed) -> Reference | None:
         """The top; ``None`` when what is between is gone. Raises Failed."""
@@ -44,13 +48,14 @@ class Owners:
         if not NAME.fullmatch(controller.name):
             return None
         known = (pod.key.namespace, controller)
-        if known not in self._found:
-            await self._pace.take()
-            self._found[known] = await self._look(pod, controller, plural)
-            if len(self._found) > KEPT:
-                self._found.popitem(last=False)
-        self._found.move_to_end(known)
-        return self._found[known].top
+        async with self._looking:
+            if known not in self._found:
+                await self._pace.take()
+                self._found[known] = await self._look(pod, controller, plural)
+                if len(self._found) > KEPT:
+                    self._found.popitem(last=False)
+            self._found.move_to_end(known)
+            return self._found[known].top
 
     async def _look(self, pod: Observed, controller: Reference, plural: str) -> Found:
         group, _, version = controller.api_version.partition("/")

@@ -3,9 +3,11 @@
 The events of one object come in order. Those of two do not: that the old one is gone may be heard after the new one was.
 """
 
+import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from typing import Generic, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Generic, TypeVar
 
 from podfacts.core.observed import Key, Observed
 
@@ -62,7 +64,7 @@ class Pods:
             return False
         if before:
             self.drop(pod.key)
-        self._records[pod.key] = pod
+        self._records[pod.key] = shared(pod)
         for each in _places(pod):
             self._sets[each].add(pod.key)
         return True
@@ -94,6 +96,30 @@ class Pods:
     def of_profile(self, name: str) -> Iterable[Key]:
         """Those of a profile."""
         return tuple(self._sets.get(("profile", name), ()))
+
+
+def shared(pod: Observed) -> Observed:
+    """An equal record whose texts are shared with others: but for its name and uid, a pod says what its neighbours say."""
+    controller, record = pod.controller, pod.record
+    return replace(
+        pod,
+        key=Key(sys.intern(pod.key.namespace), pod.key.name, pod.key.uid),
+        node=sys.intern(pod.node),
+        profile=sys.intern(pod.profile),
+        record=record and type(record)(*map(sys.intern, record)),
+        controller=controller and type(controller)(*map(sys.intern, controller)),
+        created=sys.intern(pod.created),
+        tree=_shared(pod.tree),
+    )
+
+
+def _shared(tree: Any) -> Any:
+    # Only a plain str can be interned, and whatever comes of JSON is one.
+    if isinstance(tree, str):
+        return sys.intern(tree)
+    if isinstance(tree, Mapping):
+        return {sys.intern(key): _shared(value) for key, value in tree.items()}
+    return [_shared(each) for each in tree] if isinstance(tree, list) else tree
 
 
 def _places(pod: Observed) -> tuple[tuple[str, str], ...]:

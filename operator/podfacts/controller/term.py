@@ -19,7 +19,7 @@ from podfacts.controller.apiserver import ApiServer, Failed, Resource, connect
 from podfacts.controller.hearing import Hearing, Terms
 from podfacts.controller.metrics import ControllerMetrics
 from podfacts.controller.vitals import WATCHED, Vitals
-from podfacts.controller.watches import watch
+from podfacts.controller.watches import watches
 
 REQUEST_SECONDS = 5.0
 AGAIN = 5.0  # Seconds until the next try, while a right or the API server is missing.
@@ -113,7 +113,7 @@ class Term:
         self._metrics.show_term(self.vitals, hearing.works, hearing.table)
         tasks = [asyncio.create_task(each.run()) for each in hearing.works]
         tasks.append(asyncio.create_task(hearing.forget_unlisted(self.vitals)))
-        tasks.append(asyncio.create_task(watch(hearing, self.vitals)))
+        tasks += [asyncio.create_task(each) for each in watches(hearing, self.vitals)]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for each in done:

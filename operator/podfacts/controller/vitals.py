@@ -1,7 +1,7 @@
 """When each watch last showed a sign of life, seen from below: in the HTTP client, not in what kopf makes of it.
 
 A watch whose task has died quietly, or hangs for ever, says nothing and fails nowhere (nolar/kopf#1276, #1145). But each
-watch request is asked to end after a minute, so a watch that lives begins another one, and the answer's first line is seen
+watch request is asked to end after a while, so a watch that lives begins another one, and the answer's first line is seen
 here whether anything happens in the cluster or not.
 """
 
@@ -13,7 +13,10 @@ import aiohttp
 
 from podfacts.controller.apiserver import Resource
 
-WATCH_SECONDS = 60
+WATCH_SECONDS = 40
+SILENCE = (
+    WATCH_SECONDS + 10.0
+)  # After which a watch is dead, and is begun anew: within a minute of its last word.
 PODS = Resource("", "v1", "pods", "")
 NODES = Resource("", "v1", "nodes", "")
 NAMESPACES = Resource("", "v1", "namespaces", "")

@@ -1,9 +1,9 @@
-"""The four watches: kopf's, and here is all of kopf that there is.
+"""The four watches, and all of kopf that there is: namespaces and profiles are kopf's, of pods and nodes there are too many.
 
-Only ``index`` and ``on.event``, which write nothing to any object. Nodes, namespaces and profiles are told in index functions:
-kopf calls those before any handler, and no handler before all three lists are complete, so that no pod is ever judged by
-half a cluster. The number of kopf's workers is not limited for the same reason: with fewer workers than nodes, all of
-them would wait for the rest of the list, for ever.
+Only ``index`` and ``on.event``, which write nothing to any object. Namespaces and profiles are told in index functions: kopf calls
+those before any handler, and no handler before both lists are complete. Pods are listed after that, and after the nodes,
+so that none is ever judged by half a cluster. The number of kopf's workers is not limited for the same reason: with fewer
+workers than namespaces, all of them would wait for the rest of the list, for ever.
 
 kopf ends every task of its event loop that is younger than itself when it ends, and takes the signals of the main thread:
 so it runs in a loop of a thread of its own (term.py).
@@ -13,17 +13,19 @@ import asyncio
 import logging
 import ssl
 import time
+from collections.abc import Coroutine
+from functools import partial
 from typing import Any, Protocol
 
 import aiohttp
 import kopf
 
 from podfacts.controller.apiserver import USER_AGENT, configured
-from podfacts.controller.vitals import WATCH_SECONDS, Vitals
+from podfacts.controller.crowds import PAGE, Crowd
+from podfacts.controller.vitals import NODES, PODS, SILENCE, WATCH_SECONDS, Vitals
 from podfacts.core.options import INJECT
 
 OPTED_IN = f"{INJECT},{INJECT}!=false"
-PAGE = 100  # A pod may have 1.5 MB, and a page is in memory as a whole.
 LOGIN_PAUSE = 5.0  # Seconds between two logins: a token that is refused is asked for again at once.
 
 
@@ -45,18 +47,46 @@ class Listener(Protocol):
     def pod(self, tree: Any, *, gone: bool) -> None:
         """An opted-in pod. The lists are complete."""
 
+    def listed(self, plural: str, began: float) -> None:
+        """A list of nodes or pods that began then is whole: what it did not hold is gone."""
 
-async def watch(listener: Listener, vitals: Vitals) -> None:
-    """Watch until cancelled. Raises what kopf raises when it cannot go on."""
+
+def watches(listener: Listener, vitals: Vitals) -> tuple[Coroutine[Any, Any, None], ...]:
+    """The watches. They end when they are cancelled, and raise what they cannot go on with."""
+    settled = asyncio.Event()
+
+    def node(tree: Any, gone: bool) -> None:
+        metadata = tree["metadata"]
+        listener.node(metadata["name"], metadata["uid"], None if gone else tree)
+
+    def pod(tree: Any, gone: bool) -> None:
+        listener.pod(tree, gone=gone)
+
+    nodes = Crowd(NODES, node, partial(listener.listed, "nodes"))
+    pods = Crowd(PODS, pod, partial(listener.listed, "pods"), selector=OPTED_IN)
+    before = (settled, nodes.whole)
+    return _few(listener, vitals, settled), _followed(nodes, vitals), _followed(pods, vitals, *before)
+
+
+async def _followed(crowd: Crowd, vitals: Vitals, *after: asyncio.Event) -> None:
+    """Follow many, once these have happened."""
+    for each in after:
+        await each.wait()
+    made = await session(vitals)
+    async with made.aiohttp_session as client:
+        await crowd.follow(made.server, client)
+
+
+async def _few(listener: Listener, vitals: Vitals, whole: asyncio.Event) -> None:
+    """Follow what kopf follows. Raises what kopf raises when it cannot go on."""
     # What it says of each object at level info is one line an event. That there are no signals is meant so.
     logging.getLogger("kopf").setLevel(logging.WARNING)
     logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
     # Each request that it tries again is an error to it: four lines a second while the API server is away. That a watch is
     # silent is told by its age (vitals.py).
     logging.getLogger("kopf._cogs.clients").setLevel(logging.CRITICAL)
-    await kopf.operator(
-        registry=registry(listener, vitals), settings=settings(), standalone=True, clusterwide=True
-    )
+    handlers = registry(listener, vitals, whole)
+    await kopf.operator(registry=handlers, settings=settings(), standalone=True, clusterwide=True)
 
 
 def settings() -> kopf.OperatorSettings:
@@ -66,8 +96,8 @@ def settings() -> kopf.OperatorSettings:
     chosen.posting.enabled = False
     # Else it kills this process ten minutes after a lost Lease.
     chosen.process.ultimate_exiting_timeout = None
-    chosen.watching.label_selectors["", "v1", "pods"] = OPTED_IN
     chosen.watching.server_timeout = WATCH_SECONDS
+    chosen.watching.client_timeout = SILENCE
     chosen.watching.chunk_size = PAGE
     chosen.watching.connect_timeout = 10
     chosen.networking.request_timeout = 60
@@ -76,8 +106,8 @@ def settings() -> kopf.OperatorSettings:
     return chosen
 
 
-def registry(listener: Listener, vitals: Vitals) -> kopf.OperatorRegistry:
-    """The handlers."""
+def registry(listener: Listener, vitals: Vitals, whole: asyncio.Event) -> kopf.OperatorRegistry:
+    """The handlers; ``whole`` is set once both lists are complete."""
     found = kopf.OperatorRegistry()
     logged_in = -LOGIN_PAUSE
 
@@ -88,20 +118,17 @@ def registry(listener: Listener, vitals: Vitals) -> kopf.OperatorRegistry:
         logged_in = time.monotonic()
         return await session(vitals)
 
-    for plural, told in (("nodes", listener.node), ("namespaces", listener.namespace)):
-        _follow(found, ("", "v1", plural), told, listener)
-    _follow(found, ("podfacts.dev", "v1alpha1", "profiles"), listener.profile, listener)
-
-    @kopf.on.event("", "v1", "pods", registry=found)
-    async def pod(event: Any, **_: Any) -> None:
-        listener.settled()
-        listener.pod(event["object"], gone=event["type"] == "DELETED")
-
+    _follow(found, ("", "v1", "namespaces"), listener.namespace, listener, whole)
+    _follow(found, ("podfacts.dev", "v1alpha1", "profiles"), listener.profile, listener, whole)
     return found
 
 
 def _follow(
-    found: kopf.OperatorRegistry, resource: tuple[str, str, str], told: Any, listener: Listener
+    found: kopf.OperatorRegistry,
+    resource: tuple[str, str, str],
+    told: Any,
+    listener: Listener,
+    whole: asyncio.Event,
 ) -> None:
     group, version, plural = resource
 
@@ -114,6 +141,7 @@ def _follow(
         if event["type"] == "DELETED":
             told(str(name), str(uid), None)
         listener.settled()
+        whole.set()
 
 
 async def session(vitals: Vitals) -> kopf.AiohttpSession:
