@@ -71,8 +71,8 @@ async def bare(port: int, folder: Path) -> None:
 
 async def guarded(port: int, folder: Path) -> None:
     """Podfacts' listener around the same handler: what the guards cost."""
-    from podfacts.serving.connection import JSON, Reply  # noqa: PLC0415
     from podfacts.serving.listener import Limits, Listener, bind  # noqa: PLC0415
+    from podfacts.serving.messages import JSON, Reply  # noqa: PLC0415
 
     served = context(folder)
     listener = Listener(
@@ -88,10 +88,13 @@ async def guarded(port: int, folder: Path) -> None:
 async def whole(port: int, folder: Path) -> None:
     """The product: guards, the real review of the pod, metrics, and a line of log for each."""
     from podfacts.admission import webhook  # noqa: PLC0415
+    from podfacts.admission.team import Team  # noqa: PLC0415
     from podfacts.serving import logs  # noqa: PLC0415
+    from podfacts.serving.listener import bind  # noqa: PLC0415
 
     logs.configure()
-    await webhook.run(webhook.Settings(folder, host="127.0.0.1", port=port, probe_port=0))
+    bound = bind("127.0.0.1", port)
+    await webhook.run(webhook.Settings(folder, probe_port=0), bound, Team())
 
 
 SERVERS = {"bare": bare, "guarded": guarded, "whole": whole}

@@ -10,7 +10,7 @@ import pytest
 from podfacts.admission.server import admission
 from podfacts.core.injection import inject
 from podfacts.core.review import Answer, World, review
-from podfacts.serving.connection import Reply, Request
+from podfacts.serving.messages import Reply, Request
 from tests.case import PROFILES
 from tests.malformed import MALFORMED
 from tests.server.wire import Client, Serving, serving

@@ -6,6 +6,7 @@ import json
 import logging
 import unicodedata
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,6 +61,28 @@ def test_any_text_at_all(text: str) -> None:
     assert len(event["name"]) <= logs.TEXT_LENGTH
     if text.isprintable() and len(text) <= logs.TEXT_LENGTH:
         assert event["name"] == text
+
+
+@pytest.mark.fault("T41")
+@pytest.mark.parametrize("text", [*NASTY.values(), "plain", "x" * 600], ids=[*NASTY, "plain", "long"])
+def test_the_line_of_every_request_is_what_structlog_makes_of_it(stream: io.StringIO, text: str) -> None:
+    fields = {"name": text, "kept": 3, "ms": 0.25, "much": 2**70, "listed": [text], "nothing": None}
+    structlog.get_logger().info("review", **fields)
+    logs.info("review", **fields)
+    slow, fast = ({**event, "time": len(event["time"])} for event in events(stream))
+    assert slow == fast
+    assert [*slow] == [*fast]
+
+
+@pytest.mark.fault("T41")
+def test_the_line_of_every_request_goes_where_the_bytes_go_at_once(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as file:
+        logs.configure(file)
+        structlog.get_logger().info("before")
+        logs.info("review")
+        structlog.get_logger().info("after")
+        said = [json.loads(line)["event"] for line in (tmp_path / "log").read_text().splitlines()]
+    assert said == ["before", "review", "after"]
 
 
 def test_plain_text_stays_as_it_is(stream: io.StringIO) -> None:
@@ -124,5 +147,6 @@ def test_the_level_is_kept(stream: io.StringIO) -> None:
     logs.configure(stream, "warning")
     structlog.get_logger().info("no")
     logging.getLogger("asyncio").info("no")
+    logs.info("no")
     structlog.get_logger().warning("yes")
     assert [event["event"] for event in events(stream)] == ["yes"]

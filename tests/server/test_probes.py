@@ -18,6 +18,7 @@ class State:
 
     live: str | None = None
     ready: str | None = None
+    warned: str | None = None
 
 
 class Probed:
@@ -47,9 +48,25 @@ async def probing() -> AsyncIterator[Probed]:
     Counter("podfacts_test", "Test.", registry=registry).inc(7)
     limits = replace(LIMITS, read=0.3, connections=4)
     async with probes(
-        0, live=lambda: state.live, ready=lambda: state.ready, registry=registry, host=HOST, limits=limits
+        0,
+        live=lambda: state.live,
+        ready=lambda: state.ready,
+        warned=lambda: state.warned,
+        registry=registry,
+        host=HOST,
+        limits=limits,
     ) as port:
         yield Probed(port, state)
+
+
+async def test_a_warning_takes_nobody_out_of_service() -> None:
+    async with probing() as probed:
+        probed.state.warned = "the CA ends soon"
+        reply = await probed.get("/readyz")
+        assert (reply.status, reply.body) == (200, b"ok\nwarning: the CA ends soon\n")
+        assert (await probed.get("/healthz")).body == b"ok\n"
+        probed.state.ready = "draining"
+        assert (await probed.get("/readyz")).status == 503
 
 
 async def test_fine_is_200() -> None:
@@ -93,6 +110,7 @@ async def test_nothing_can_be_sent() -> None:
         await client.close()
 
 
+@pytest.mark.fault("T26")
 async def test_slow_and_many_clients_do_not_stop_the_kubelet() -> None:
     async with probing() as probed:
         slow = [await probed.connect() for _ in range(12)]

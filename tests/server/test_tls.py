@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from podfacts.admission.tls import CertificateSource, Minimum, Served, read_pair
 from podfacts.authority.certificates import Authority, Leaf, new_authority, sign_leaf
-from podfacts.serving.connection import Reply
 from podfacts.serving.listener import Limits, Listener, bind
+from podfacts.serving.messages import Reply
 from tests.server.folder import MountedSecret
 from tests.server.wire import HOST, NAME, Client, trusting
 
@@ -83,6 +83,7 @@ def test_nothing_happens_while_nothing_changes(watched: Watched) -> None:
     assert watched.look() is first
 
 
+@pytest.mark.fault("T14")
 def test_a_leaf_is_renewed_at_two_thirds_of_its_life(watched: Watched) -> None:
     watched.secret.write_authority(authority())
     first = watched.look()
@@ -94,6 +95,7 @@ def test_a_leaf_is_renewed_at_two_thirds_of_its_life(watched: Watched) -> None:
     assert second.not_after == watched.now.replace(microsecond=0) + DAY
 
 
+@pytest.mark.fault("T15")
 def test_a_new_ca_signs_at_once(watched: Watched) -> None:
     watched.secret.write_authority(authority())
     first = watched.look()
@@ -145,6 +147,7 @@ def bad_contents() -> dict[str, tuple[dict[str, bytes], str]]:
 BAD = bad_contents()
 
 
+@pytest.mark.fault("T17")
 @pytest.mark.parametrize(("files", "said"), BAD.values(), ids=BAD.keys())
 def test_bad_content_leaves_the_last_good_one(watched: Watched, files: dict[str, bytes], said: str) -> None:
     watched.secret.write_authority(authority())
@@ -161,6 +164,7 @@ def test_bad_content_leaves_the_last_good_one(watched: Watched, files: dict[str,
     assert watched.look() is not good
 
 
+@pytest.mark.fault("T17")
 @pytest.mark.parametrize(("files", "said"), BAD.values(), ids=BAD.keys())
 def test_bad_content_at_the_start_waits_for_better(
     watched: Watched, files: dict[str, bytes], said: str
@@ -183,6 +187,7 @@ def test_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
     assert (source.served, len(failed)) == (None, 1)
 
 
+@pytest.mark.fault("T17")
 def test_an_expired_pair_is_not_taken(watched: Watched) -> None:
     leaf = served_pair(authority(NOW - 10 * DAY), NOW - 5 * DAY)
     watched.secret.write({"tls.crt": leaf.chain, "tls.key": leaf.key})
@@ -190,6 +195,7 @@ def test_an_expired_pair_is_not_taken(watched: Watched) -> None:
     assert watched.failed == ["the certificate expired at 2026-11-19T12:00:00Z"]
 
 
+@pytest.mark.fault("T17")
 def test_a_pair_of_the_future_replaces_none_that_is_valid(watched: Watched) -> None:
     watched.secret.write_authority(authority())
     good = watched.look()
@@ -201,6 +207,7 @@ def test_a_pair_of_the_future_replaces_none_that_is_valid(watched: Watched) -> N
     assert watched.look() is not good
 
 
+@pytest.mark.fault("T18")
 def test_what_is_served_can_expire(watched: Watched) -> None:
     watched.secret.write_authority(authority(lifetime=timedelta(hours=2)))
     assert watched.look() is not None
@@ -210,6 +217,7 @@ def test_what_is_served_can_expire(watched: Watched) -> None:
     assert watched.source.unusable() == "the certificate expired at 2026-11-23T14:00:00Z"
 
 
+@pytest.mark.fault("T17")
 def test_one_generation_of_the_folder_is_read_at_a_time(tmp_path: Path) -> None:
     secret = MountedSecret(tmp_path / "certificates")
     pairs = {each.certificate_pem.strip(): each for each in (authority(), authority())}
@@ -271,6 +279,7 @@ async def test_tls_1_2_only_where_it_is_allowed(tmp_path: Path, minimum: Minimum
         await listener.stop(1.0)
 
 
+@pytest.mark.fault("T14")
 async def test_rotation_while_requests_flow(tmp_path: Path) -> None:
     """CAs change 12 times, with torn pairs and garbage between; nobody on either kind of connection notices."""
     watched = Watched(tmp_path, datetime.now(UTC))
@@ -333,3 +342,26 @@ def _listen(source: CertificateSource) -> tuple[Listener, int]:
 
 async def _connect(port: int, context: ssl.SSLContext) -> Client:
     return Client(*await asyncio.open_connection(HOST, port, ssl=context, server_hostname=NAME))
+
+
+@pytest.mark.fault("T18")
+@pytest.mark.parametrize("signs", [True, False])
+def test_a_certificate_near_its_end_is_told_of_before_it_ends(watched: Watched, *, signs: bool) -> None:
+    """The CA that signs here, or the certificate that others write: whoever renews it has not."""
+    made = authority(lifetime=60 * DAY)
+    leaf = served_pair(made, lifetime=60 * DAY)
+    if signs:
+        watched.secret.write({"ca.crt": made.certificate_pem, "ca.key": made.key_pem})
+    else:
+        watched.secret.write({"tls.crt": leaf.chain, "tls.key": leaf.key})
+    for day, told in ((0, False), (41, False), (49, False), (51, True), (59, True), (61, False)):
+        watched.now = NOW + day * DAY
+        watched.look()
+        said = watched.source.overdue()
+        assert bool(said) is told, day
+        # Until the last moment it serves, and from then on it says that.
+        assert bool(watched.source.unusable()) is (day > 60)
+    watched.now = NOW + 51 * DAY
+    assert watched.source.overdue() == (
+        f"the {'CA' if signs else 'certificate'} ends at 2027-01-22T12:00:00Z and has not been renewed"
+    )

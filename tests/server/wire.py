@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 from podfacts.admission.tls import tls_context
 from podfacts.authority.certificates import Authority, new_authority, sign_leaf
-from podfacts.serving.connection import Reply, Request
 from podfacts.serving.listener import Limits, Listener, bind
+from podfacts.serving.messages import Reply, Request
 
 HOST = "127.0.0.1"
 NAME = "podfacts-webhook.podfacts-system.svc"

@@ -12,6 +12,7 @@ import structlog
 from podfacts.admission.metrics import Metrics
 from podfacts.admission.tls import Served
 from podfacts.core.review import Answer
+from podfacts.serving import logs
 
 PAUSE = 10.0
 
@@ -29,22 +30,23 @@ class Journal:
     def reviewed(self, answer: Answer, seconds: float) -> None:
         """Tell of a review, at level error when it found a bug of ours."""
         self._metrics.reviewed(answer, seconds)
-        write = self.log.error if answer.outcome == "error" else self.log.info
-        # A traceback says most at its end, which a field of ordinary length would cut off.
-        key = "exception" if answer.outcome == "error" else "detail"
-        detail = {key: answer.detail} if answer.detail else {}
-        write(
-            "review",
-            uid=answer.uid,
-            namespace=answer.namespace,
-            name=answer.name,
-            outcome=answer.outcome,
-            reason=answer.reason,
-            injected=answer.injected,
-            kept=answer.kept,
-            ms=round(seconds * 1000, 3),
-            **detail,
-        )
+        told: dict[str, Any] = {
+            "uid": answer.uid,
+            "namespace": answer.namespace,
+            "name": answer.name,
+            "outcome": answer.outcome,
+            "reason": answer.reason,
+            "injected": answer.injected,
+            "kept": answer.kept,
+            "ms": round(seconds * 1000, 3),
+        }
+        if answer.outcome == "error":
+            # A traceback says most at its end, which a field of ordinary length would cut off.
+            self.log.error("review", **told, exception=answer.detail)
+        elif answer.detail:
+            logs.info("review", **told, detail=answer.detail)
+        else:
+            logs.info("review", **told)
 
     def rejected(self, reason: str, cause: BaseException | None) -> None:
         """Tell of a request that no review saw."""

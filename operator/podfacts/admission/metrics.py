@@ -54,6 +54,11 @@ class Metrics:
             "When the served certificate expires; 0 while there is none.",
             registry=registry,
         )
+        self._overdue = Gauge(
+            "podfacts_certificate_overdue",
+            "1 when the certificate or CA in the folder is in the last sixth of its life.",
+            registry=registry,
+        )
         self._loaded = Counter(
             "podfacts_certificate_loads", "Certificates taken into service.", registry=registry
         )
@@ -95,6 +100,10 @@ class Metrics:
         """Where to look when somebody asks."""
         self._open.set_function(opened)
         self._in_flight.set_function(in_flight)
+
+    def overdue(self, reason: Callable[[], str | None]) -> None:
+        """Where to look for whether a certificate should have been renewed by now."""
+        self._overdue.set_function(lambda: reason() is not None)
 
     def reviewed(self, answer: Answer, seconds: float) -> None:
         """Count a review."""

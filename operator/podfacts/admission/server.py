@@ -9,7 +9,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from podfacts.core.review import Answer
-from podfacts.serving.connection import JSON, TEXT, Reply, Request
+from podfacts.serving.messages import JSON, TEXT, Reply, Request
 
 PATH = "/mutate"
 

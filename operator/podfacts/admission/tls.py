@@ -26,6 +26,8 @@ Minimum = Literal["1.2", "1.3"]
 SERVED = ("tls.crt", "tls.key")
 SIGNING = ("ca.crt", "ca.key")
 
+LAST_PART = 6
+
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
@@ -44,6 +46,7 @@ class Served:
 
     context: ssl.SSLContext
     pair: Pair  # What it came from.
+    given: x509.Certificate  # The first of that: what somebody else has to renew.
     not_before: datetime
     not_after: datetime
     renew_at: datetime | None  # None: renewed by who wrote the folder.
@@ -88,6 +91,20 @@ class CertificateSource:
         if self.served.not_after <= self._clock():
             return f"the certificate expired at {self.served.not_after:%Y-%m-%dT%H:%M:%SZ}"
         return None
+
+    def overdue(self) -> str | None:
+        """That somebody should have renewed by now what the folder holds, or None: its life is in its last sixth.
+
+        The controller renews its CA at two thirds, as cert-manager by default does.
+        """
+        if self.served is None:
+            return None
+        given, now = self.served.given, self._clock()
+        life = given.not_valid_after_utc - given.not_valid_before_utc
+        if not given.not_valid_after_utc - life / LAST_PART <= now < given.not_valid_after_utc:
+            return None
+        what = "CA" if self.served.pair.signs else "certificate"
+        return f"the {what} ends at {given.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ} and has not been renewed"
 
     def look(self) -> None:
         """Look once."""
@@ -140,6 +157,7 @@ def serve(
     return Served(
         context=context,
         pair=pair,
+        given=x509.load_pem_x509_certificates(pair.certificate)[0],
         not_before=first.not_valid_before_utc,
         not_after=first.not_valid_after_utc,
         renew_at=leaf.renew_at if leaf else None,
@@ -178,7 +196,8 @@ def _refuse_future(served: Served, now: datetime) -> None:
 
 
 def _due(served: Served, now: datetime) -> bool:
-    return served.renew_at is not None and now >= served.renew_at
+    """Whether to sign anew: at its time, or because our clock was ahead when it was signed and has been put right."""
+    return served.renew_at is not None and not served.not_before <= now < served.renew_at
 
 
 def _content(path: Path) -> bytes:

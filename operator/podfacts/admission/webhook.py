@@ -11,22 +11,27 @@ closes its connection; then nothing new is accepted, and what has begun is finis
 import asyncio
 import gc
 import importlib.util
+import os
 import resource
 import signal
-from asyncio import sslproto
-from collections.abc import Callable, Mapping
+import socket
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
+import structlog
+
 import podfacts
 from podfacts.admission.apiserver import connect
 from podfacts.admission.following import Picture
 from podfacts.admission.journal import Journal
 from podfacts.admission.metrics import Metrics
+from podfacts.admission.numbers import Together, counted
 from podfacts.admission.server import admission
+from podfacts.admission.team import AT_ONCE, STOP, State, Team, forked
 from podfacts.admission.tls import CertificateSource, Minimum
 from podfacts.core.profile import DEFAULT, Profile
 from podfacts.core.review import review
@@ -34,11 +39,8 @@ from podfacts.serving.listener import CannotBind, Limits, Listener, bind
 from podfacts.serving.probes import probes
 
 SPARE_DESCRIPTORS = 64  # Beside the connections to admission: those of the probes, log, event loop.
+GOODBYE = 5.0  # Seconds that another worker may need beyond ``finish`` to end.
 DESCRIPTORS = 65536  # Connections that say goodbye are not counted any more, but have one as well.
-
-# asyncio gives every TLS connection a buffer of 256 KiB at once: as many connections as are allowed would take all the
-# memory of the container. Measured with 1024 slow ones: 460 MB, and 170 MB with this.
-TLS_BUFFER = 32 * 1024
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Settings:
     drain: timedelta = timedelta(seconds=10)
     finish: timedelta = timedelta(seconds=10)  # After the drain, for what has begun.
     look: timedelta = timedelta(seconds=1)  # From one look at the certificates to the next.
+    workers: int = 1
     limits: Limits = field(default_factory=Limits)
     profiles: Mapping[str, Profile] = field(default_factory=lambda: {DEFAULT.name: DEFAULT})
     service_account: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -63,24 +66,36 @@ class Settings:
 
 def serve(settings: Settings) -> int:
     """Run it to its end, on uvloop where that is installed; return the exit code."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(run(settings))
+    factory = _loop_factory()
+    try:
+        bound = bind(settings.host, settings.port)
+    except CannotBind as error:
+        return _cannot_listen(error)
+    gc.collect()
+    gc.freeze()  # What lives for ever stays shared by the processes, and need not be walked through.
+    team = forked(settings.workers)
+    with asyncio.Runner(loop_factory=factory) as runner:
+        own = runner.run(run(settings, bound, team))
+    return team.code(own, settings.finish.total_seconds() + GOODBYE)
 
 
-async def run(settings: Settings) -> int:
+async def run(settings: Settings, bound: socket.socket, team: Team) -> int:
     """Run until SIGTERM or SIGINT. Return 0, 1 when a request had to be cut, 2 when a port could not be had."""
     metrics = Metrics(loop=type(asyncio.get_running_loop()).__module__.partition(".")[0])
-    journal = Journal(metrics)
     try:
-        return await _run(settings, metrics, journal)
+        return await _run(settings, bound, team, metrics)
     except CannotBind as error:
-        journal.log.error("cannot listen", reason=str(error))  # noqa: TRY400 - it says it all
-        return 2
+        return _cannot_listen(error)
 
 
-async def _run(settings: Settings, metrics: Metrics, journal: Journal) -> int:
-    signals = _Signals()
-    sslproto.SSLProtocol.max_size = TLS_BUFFER
+def _cannot_listen(error: CannotBind) -> int:
+    structlog.get_logger().error("cannot listen", reason=str(error))
+    return 2
+
+
+async def _run(settings: Settings, bound: socket.socket, team: Team, metrics: Metrics) -> int:
+    journal = Journal(metrics)
+    signals = _Signals(team)
     source = CertificateSource(
         settings.certificates,
         dns_names=_with_cluster_domain(settings.dns_names),
@@ -91,16 +106,17 @@ async def _run(settings: Settings, metrics: Metrics, journal: Journal) -> int:
     )
     picture = Picture(settings.profiles, admit_unknown=settings.missing_profile == "admit")
     metrics.follows(picture.followed)
-    bound = bind(settings.host, settings.port)
     listener = Listener(
         bound,
         admission(lambda body: review(body, picture.world), journal.reviewed, journal.rejected),
-        limits=_affordable(settings.limits),
+        limits=_affordable(settings.limits, settings.workers),
         context=source.context,
         cut=journal.cut,
         rejected=journal.rejected,
+        mine=team.mine,
     )
     metrics.connections(lambda: listener.open_connections, lambda: listener.in_flight)
+    metrics.overdue(source.overdue)
     source.look()
     watching = asyncio.create_task(source.watch(settings.look.total_seconds()))
 
@@ -112,12 +128,28 @@ async def _run(settings: Settings, metrics: Metrics, journal: Journal) -> int:
             return "draining"
         return source.unusable() or picture.lacks() or (None if listener.accepting else "not listening")
 
+    def state() -> State:
+        return State(live(), ready(), counted(metrics.registry))
+
+    def lost(process: int) -> None:
+        journal.log.error("a worker ended", process=process)
+        signals.lost()
+
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(connect(settings.service_account))
-        probe_port = await stack.enter_async_context(
-            probes(settings.probe_port, live=live, ready=ready, registry=metrics.registry, host=settings.host)
-        )
-        journal.log.info("probing", port=probe_port, follows_cluster=api is not None)
+        if team.leads:
+            probe_port = await stack.enter_async_context(
+                probes(
+                    settings.probe_port,
+                    live=lambda: live() or _any(each.live for each in team.states()),
+                    ready=lambda: ready() or _any(each.ready for each in team.states()),
+                    warned=source.overdue,
+                    registry=Together(metrics.registry, lambda: [each.counted for each in team.states()]),
+                    host=settings.host,
+                )
+            )
+            journal.log.info("probing", port=probe_port, follows_cluster=api is not None)
+        team.join(stop=signals.stop.set, at_once=signals.at_once.set, state=state, lost=lost)
         if api is not None:
             picture.start(api, stack)
         while (source.served is None or picture.lacks()) and not signals.stop.is_set():
@@ -126,7 +158,8 @@ async def _run(settings: Settings, metrics: Metrics, journal: Journal) -> int:
             gc.collect()
             gc.freeze()  # What lives for ever need not be walked through while somebody waits.
             listener.start()
-            journal.log.info("serving", port=bound.getsockname()[1], version=podfacts.__version__)
+            port, version = bound.getsockname()[1], podfacts.__version__
+            journal.log.info("serving", port=port, version=version, process=os.getpid())
             await signals.stop.wait()
             listener.drain()
             journal.log.info("draining", seconds=settings.drain.total_seconds())
@@ -135,7 +168,7 @@ async def _run(settings: Settings, metrics: Metrics, journal: Journal) -> int:
         watching.cancel()
         await asyncio.wait([watching])
     journal.log.info("stopped", cut=unfinished)
-    return 1 if unfinished else 0
+    return 1 if unfinished or signals.worker_lost else 0
 
 
 async def _stop(listener: Listener, finish: timedelta, at_once: asyncio.Event) -> int:
@@ -152,17 +185,32 @@ async def _stop(listener: Listener, finish: timedelta, at_once: asyncio.Event) -
 
 
 class _Signals:
-    """The first asks to stop, the second to stop at once."""
+    """The first asks to stop, the second to stop at once. The first process hears them, and passes them on."""
 
-    def __init__(self) -> None:
+    def __init__(self, team: Team) -> None:
         self.stop = asyncio.Event()
         self.at_once = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for each in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(each, self._arrived)
+        self.worker_lost = False
+        self._team = team
+        if team.leads:
+            loop = asyncio.get_running_loop()
+            for each in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(each, self._arrived)
+
+    def lost(self) -> None:
+        """A worker ended. During the end that is as it should be."""
+        if not self.stop.is_set():
+            self.worker_lost = True
+            self._arrived()
 
     def _arrived(self) -> None:
-        (self.at_once if self.stop.is_set() else self.stop).set()
+        event, word = (self.at_once, AT_ONCE) if self.stop.is_set() else (self.stop, STOP)
+        event.set()
+        self._team.tell(word)
+
+
+def _any(reasons: Iterable[str | None]) -> str | None:
+    return next((each for each in reasons if each), None)
 
 
 def _with_cluster_domain(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -171,13 +219,14 @@ def _with_cluster_domain(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*names, *longer]))
 
 
-def _affordable(limits: Limits) -> Limits:
-    """Raise the soft limit of open files where that is allowed, and take no more connections than it lets in."""
+def _affordable(limits: Limits, workers: int) -> Limits:
+    """The share of one worker. The soft limit of open files is raised where that is allowed; no more than it lets in."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
     if soft != resource.RLIM_INFINITY and soft < allowed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-    return replace(limits, connections=max(1, min(limits.connections, allowed - SPARE_DESCRIPTORS)))
+    connections = max(1, min(limits.connections // workers, allowed - SPARE_DESCRIPTORS))
+    return replace(limits, connections=connections, bodies=limits.bodies // workers)
 
 
 async def _within(longest: timedelta, event: asyncio.Event) -> None:

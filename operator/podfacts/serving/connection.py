@@ -1,44 +1,25 @@
-"""One HTTP/1.1 connection that always knows where it waits: aiohttp's protocol, which has no deadlines of its own.
+"""One HTTP/1.1 connection that always knows where it waits.
 
 A connection waits in four places only: in the TLS handshake, idle between two requests, while its request is read,
-while its reply is written. The listener gives each of them a bound.
+while its reply is written. The listener gives each of them a bound. In between nothing waits: a request that has come
+whole is answered, and its reply handed to the kernel, before anybody else has a turn. After the last reply the
+connection only lingers, so that the other side can read it: closed at once, with something unread, TCP would take the
+reply back.
 """
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Protocol
 
-from aiohttp import web
+from podfacts.serving.messages import CONTINUE, Reply, Request, rendered
+from podfacts.serving.reading import Reader, Refused
+from podfacts.serving.sockets import RECORD, Plain
 
-TEXT = "text/plain; charset=utf-8"
-JSON = "application/json"
+TURN = 64  # Reads, after which others have theirs: a megabyte.
+INTO = memoryview(bytearray(RECORD))  # All connections read into it, one after another.
 
-SERVER = {"Server": "podfacts"}  # aiohttp's own names its version and Python's.
-
-READ_AHEAD = 64 * 1024  # aiohttp stops reading a socket at twice this.
-WRITE_AHEAD = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request, read whole."""
-
-    method: str
-    path: str
-    body: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What to send. Never with Retry-After: an API server would call up to ten times again for it."""
-
-    status: int
-    body: bytes = b""
-    content_type: str = TEXT
-    headers: Mapping[str, str] = field(default_factory=dict)
+FAILED = Reply(500, b"podfacts failed: see its log\n")
 
 
 class Phase(Enum):
@@ -48,99 +29,193 @@ class Phase(Enum):
     IDLE = "idle"
     READING = "reading"
     WRITING = "writing"
+    LINGERING = "lingering"
+    ENDED = "ended"
 
 
 class Keeper(Protocol):
-    """Who bounds the waiting: the listener."""
+    """Who bounds the waiting, and answers: the listener."""
+
+    draining: bool
+
+    def answer(self, request: Request) -> Reply:
+        """The reply. May fail with any exception."""
 
     def waits(self, connection: "Connection", phase: Phase) -> None:
         """It begins to wait here."""
 
+    def holds(self, connection: "Connection", size: int) -> bool:
+        """So much of a body is in memory now; whether it may read on. If not, it is told when it may."""
+
     def forget(self, connection: "Connection") -> None:
-        """It is gone."""
+        """It is gone, or says goodbye."""
 
-    def failed(self, status: int, cause: BaseException | None) -> None:
-        """It was no HTTP (400), or answering it failed (500)."""
+    def broke(self, cause: OSError) -> None:
+        """The handshake came to nothing."""
 
-
-async def write(reply: Reply, request: web.BaseRequest, *, last: bool) -> web.StreamResponse:
-    """Write it, and return when hardly more than ``WRITE_AHEAD`` of it is not yet sent.
-
-    A long body goes in slices: in asyncio's TLS one long write counts as done while all of it is still in memory.
-    """
-    headers = {**reply.headers, **SERVER, "Content-Type": reply.content_type}
-    if len(reply.body) <= WRITE_AHEAD or request.method == "HEAD":
-        response: web.StreamResponse = web.Response(status=reply.status, body=reply.body, headers=headers)
-    else:
-        response = web.StreamResponse(status=reply.status, headers=headers)
-        response.content_length = len(reply.body)
-    if last:
-        response.force_close()
-    await response.prepare(request)
-    if not isinstance(response, web.Response):
-        view = memoryview(reply.body)
-        for start in range(0, len(view), WRITE_AHEAD):
-            await response.write(view[start : start + WRITE_AHEAD])
-    await response.write_eof()
-    return response
+    def failed(self, reason: str, cause: BaseException | None) -> None:
+        """It was no HTTP that could be answered, or answering it failed."""
 
 
-class Connection(web.RequestHandler):
-    """A connection, from the moment it is accepted: before the handshake it has no transport yet."""
+class Connection:
+    """A connection, from the moment it is accepted."""
 
-    __slots__ = ("deadline", "handshake", "held", "keeper", "phase", "served")
+    __slots__ = (
+        "_keeper",
+        "_last",
+        "_loop",
+        "_out",
+        "_reader",
+        "_wire",
+        "deadline",
+        "held",
+        "phase",
+        "served",
+    )
 
-    def __init__(
-        self, keeper: Keeper, server: web.Server, loop: asyncio.AbstractEventLoop, *, linger: float
-    ) -> None:
-        options: dict[str, Any] = {
-            "access_log": None,
-            # A few compressed bytes could become gigabytes, and no API server compresses.
-            "auto_decompress": False,
-            # Out of the way: aiohttp's idle timer does not see that a request has begun to arrive.
-            "keepalive_timeout": 365 * 86400.0,
-        }
-        super().__init__(server, loop=loop, lingering_time=linger, read_bufsize=READ_AHEAD, **options)
-        self.keeper = keeper
+    def __init__(self, wire: Plain, keeper: Keeper, loop: asyncio.AbstractEventLoop, body: int) -> None:
         self.phase = Phase.HANDSHAKE
-        self.deadline = float("inf")  # The event loop bounds the handshake.
-        self.handshake: asyncio.Task[None] | None = None
-        self.held = 0  # Bytes of the body read so far.
+        self.deadline = float("inf")
+        self.held = 0  # Bytes of the body read so far, as the keeper counts them.
         self.served = False  # A request was answered with 200.
+        self._wire = wire
+        self._keeper = keeper
+        self._loop = loop
+        self._reader = Reader(body)
+        self._last = False  # The reply being written is the last one here.
+        self._out = memoryview(b"")  # What the kernel has not taken yet.
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """After the handshake."""
-        super().connection_made(transport)
-        if self.transport is not None:
-            self.transport.set_write_buffer_limits(WRITE_AHEAD)
-        self.keeper.waits(self, Phase.IDLE)
+    def start(self) -> None:
+        """Wait for the first bytes."""
+        self._loop.add_reader(self._wire.descriptor, self._readable)
 
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """At the end, whoever brought it about."""
-        self.keeper.forget(self)
-        super().connection_lost(exc)
+    def go_on(self) -> None:
+        """Read on, after the keeper said to wait."""
+        if self.phase is Phase.READING:
+            self._loop.add_reader(self._wire.descriptor, self._readable)
 
-    def data_received(self, data: bytes) -> None:
-        """The first byte of a request starts its deadline."""
-        if data and self.phase is Phase.IDLE:
-            self.keeper.waits(self, Phase.READING)
-        super().data_received(data)
+    def goodbye(self) -> None:
+        """End it so that the other side reads all that was written; it lingers until that has closed, too."""
+        self._keeper.waits(self, Phase.LINGERING)
+        self._reader.close()
+        self._wire.goodbye()
+        self._loop.remove_writer(self._wire.descriptor)
+        self._loop.add_reader(self._wire.descriptor, self._readable)
 
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002 - it repeats what was sent
-    ) -> web.StreamResponse:
-        """Answer what the parser refused, or a failure of ours; either way the connection ends."""
-        if isinstance(exc, ConnectionError):
-            raise exc  # The client is gone, or was cut: nobody is left to answer, and nothing of ours failed.
-        self.keeper.failed(status, exc)
-        if request.writer.output_size > 0:
-            raise ConnectionError("a part of the reply is sent already")
-        bad = status == HTTPStatus.BAD_REQUEST
-        text = "this is not HTTP/1.1\n" if bad else "podfacts failed: see its log\n"
-        response = web.Response(status=status, text=text, headers=SERVER)
-        response.force_close()
-        return response
+    def end(self) -> None:
+        """End it now."""
+        if self.phase is Phase.ENDED:
+            return
+        self.phase = Phase.ENDED
+        self._loop.remove_reader(self._wire.descriptor)
+        self._loop.remove_writer(self._wire.descriptor)
+        self._wire.close()
+        self._reader.close()
+        self._keeper.forget(self)
+
+    def _readable(self) -> None:
+        try:
+            if self.phase is not Phase.HANDSHAKE:
+                self._read()
+            elif self._wire.shaken():
+                self._keeper.waits(self, Phase.IDLE)
+        except OSError as error:
+            self._broke(error)
+
+    def _writable(self) -> None:
+        try:
+            self._push()
+            if not self._out:
+                self._loop.remove_writer(self._wire.descriptor)
+                self._loop.add_reader(self._wire.descriptor, self._readable)
+                self._proceed()
+        except OSError as error:
+            self._broke(error)
+
+    def _broke(self, error: OSError) -> None:
+        """The client is gone, or what it sent is no TLS."""
+        if self.phase is Phase.HANDSHAKE:
+            self._keeper.broke(error)
+        self.end()
+
+    def _read(self) -> None:
+        for _ in range(TURN):
+            size = self._wire.read(INTO)
+            if size is None:
+                return
+            if size == 0:
+                self.end()
+                return
+            if self.phase is Phase.LINGERING:
+                continue
+            self._reader.feed(INTO[:size])
+            if not self._proceed():
+                return
+
+    def _proceed(self) -> bool:
+        """Answer what has come whole; whether more should come at once."""
+        reader = self._reader
+        if reader.requests or reader.refused or self.phase is Phase.WRITING:
+            if not self._answered():
+                return False
+            self._keeper.waits(self, Phase.READING if reader.begun else Phase.IDLE)
+        elif reader.begun and self.phase is not Phase.READING:
+            self._keeper.waits(self, Phase.READING)
+        if reader.asks:
+            reader.asks = False
+            self._send(CONTINUE)
+        return reader.begun and not self._out and self._may_hold(reader.held)
+
+    def _answered(self) -> bool:
+        """Whether everything that has come was answered, and another request may come."""
+        reader = self._reader
+        while not self._out:
+            if self._last:
+                self.goodbye()
+                return False
+            if reader.requests:
+                self._answer(reader.requests.popleft())
+            elif reader.refused is not None:
+                self._refuse(reader.refused)
+            else:
+                return True
+        return False
+
+    def _answer(self, request: Request) -> None:
+        self._last = request.last or self._keeper.draining
+        try:
+            reply = self._keeper.answer(request)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the next one is answered
+            self._keeper.failed("failed", error)
+            reply, self._last = FAILED, True
+        self._let_go()
+        self.served = self.served or reply.status == HTTPStatus.OK
+        self._send(rendered(reply, last=self._last, bodiless=request.method == "HEAD"))
+
+    def _refuse(self, refused: Refused) -> None:
+        self._last = True
+        self._let_go()
+        self._keeper.failed(refused.reason, refused.__cause__)
+        self._send(rendered(refused.reply, last=True))
+
+    def _let_go(self) -> None:
+        if self.held:
+            self._keeper.holds(self, 0)
+
+    def _may_hold(self, size: int) -> bool:
+        if size == self.held or self._keeper.holds(self, size):
+            return True
+        self._loop.remove_reader(self._wire.descriptor)
+        return False
+
+    def _send(self, data: bytes) -> None:
+        self._out = memoryview(data)
+        self._push()
+        if self._out:
+            self._loop.remove_reader(self._wire.descriptor)
+            self._loop.add_writer(self._wire.descriptor, self._writable)
+            self._keeper.waits(self, Phase.WRITING)
+
+    def _push(self) -> None:
+        while self._out and (size := self._wire.write(self._out)) is not None:
+            self._out = self._out[size:]

@@ -4,9 +4,9 @@ A request is read whole before anybody looks at it, and the reply is computed wi
 "written" nothing interrupts it.
 
 Above the cap of connections nobody is turned away while somebody waits: the connection that has waited longest in its
-place, other than to be written to, makes room; one that was never served goes before one that was. An API server's own
-handshake and request take milliseconds, so in a flood it is the flood that is cut, and a client that opened every
-connection and went to sleep cannot stop admission. When all are being answered, new ones queue in the kernel's
+place, other than to be written to, makes room; one that was never served goes before one that was, but for a quarter of
+the places, where newcomers shake hands in peace. An API server's own handshake and request take milliseconds, so in a
+flood it is the flood that is cut, and a client that opened every connection and went to sleep cannot stop admission. When all are being answered, new ones queue in the kernel's
 backlog, which is bounded as well.
 """
 
@@ -14,16 +14,17 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Any
 
-from aiohttp import web
-
-from podfacts.serving.connection import Connection, Phase, Reply, Request, write
+from podfacts.serving.connection import Connection, Phase
+from podfacts.serving.messages import Reply, Request
+from podfacts.serving.sockets import Plain, Secured
 
 BACKLOG = 4096  # The kernel takes the smaller of this and net.core.somaxconn.
+ACCEPTS = 32  # Then those who are connected have their turn.
+STRANGERS = 4  # A quarter of the places is theirs even when all others have been served.
+YIELD = 0.002  # Seconds in which another process may take a connection that is rather for it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,7 @@ class Limits:
     read: float = 10.0  # From the first byte of a request to its last.
     write: float = 30.0
     keep_alive: float = 150.0
-    linger: float = 1.0  # For a client that still sends what nobody wants, to see its answer.
-    goodbye: float = 1.0  # For the other side to say goodbye in TLS.
+    linger: float = 1.0  # For a client to see its last answer and end the connection, too.
 
 
 class CannotBind(OSError):  # noqa: N818 - the sentence is the name
@@ -55,7 +55,9 @@ class Listener:
 
     ``context`` gives the TLS context of the next handshake, so a new certificate touches no open connection; without
     it the listener speaks plain HTTP. ``cut`` hears of each connection ended without an answer, ``rejected`` of each
-    request refused before ``answer`` saw it: a slug of a small fixed set, and the cause.
+    request refused before ``answer`` saw it: a slug of a small fixed set, and the cause. ``mine`` hears how many connections
+    there are, whenever that changes, and says whether the next one is for this process rather than for another one on
+    the same socket.
     """
 
     def __init__(
@@ -67,25 +69,36 @@ class Listener:
         context: Callable[[], ssl.SSLContext] | None = None,
         cut: Callable[[str, str], None] = lambda _reason, _cause: None,
         rejected: Callable[[str, BaseException | None], None] = lambda _reason, _cause: None,
+        mine: Callable[[int], bool] = lambda _open: True,
     ) -> None:
         self.limits = limits
         self.draining = False
+        self.accepting = False  # New connections are taken.
+        self.answer = answer
         self._socket = bound
-        self._answer = answer
         self._context = context
         self._cut = cut
-        self._rejected = rejected
+        self.failed = rejected
         self._bounds = {
+            Phase.HANDSHAKE: limits.handshake,
             Phase.IDLE: limits.keep_alive,
             Phase.READING: limits.read,
             Phase.WRITING: limits.write,
+            Phase.LINGERING: limits.linger,
         }
         self._open: dict[Connection, None] = {}  # In the order in which they began to wait.
-        self._held = 0  # Bytes of all bodies being read.
+        self._strangers: dict[Connection, None] = {}  # Those of them that were never served.
+        self._leaving: dict[Connection, None] = {}  # They linger.
+        self._holding: dict[
+            Connection, None
+        ] = {}  # Those of whose bodies a part is here, in the order of the first part.
+        self._held = 0  # Bytes of all those.
+        self._stalled: dict[Connection, None] = {}  # They may not read on.
+        self._mine = mine
+        self._yielded = False  # To another process, and once is enough.
+        self._full = False  # Everybody is being answered: whoever comes waits in the kernel's backlog.
         self._changed = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._accepting: asyncio.Task[None] | None = None
-        self._server = web.Server(self._serve)
+        self._sweeping: asyncio.Task[None] | None = None
 
     @property
     def open_connections(self) -> int:
@@ -97,17 +110,16 @@ class Listener:
         """How many requests are being read or answered."""
         return sum(each.phase in (Phase.READING, Phase.WRITING) for each in self._open)
 
-    @property
-    def accepting(self) -> bool:
-        """Whether new connections are taken."""
-        return self._accepting is not None and not self._accepting.done()
-
     def start(self) -> None:
         """Listen and accept."""
         self._socket.setblocking(False)
+        # Connections have it from here: a reply does not wait for more to send.
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.listen(BACKLOG)
-        self._accepting = self._task(self._accept())
-        self._task(self._sweep())
+        self._loop = asyncio.get_running_loop()
+        self._sweeping = self._loop.create_task(self._sweep())
+        self.accepting = True
+        self._resume()
 
     def drain(self) -> None:
         """Go on accepting and answering, but let every reply be the last on its connection."""
@@ -116,181 +128,162 @@ class Listener:
     async def stop(self, grace: float) -> int:
         """Stop accepting, finish within ``grace`` seconds what has begun; return how many requests were cut."""
         self.draining = True
-        if self._accepting is not None and self._accepting.cancel():
-            await asyncio.wait([self._accepting])
-        self._socket.close()
+        self._refuse()
         end = time.monotonic() + grace
-        await asyncio.sleep(0)  # What has arrived already counts as begun.
+        for _ in range(2):
+            await asyncio.sleep(0)  # What has arrived already counts as begun.
         while self._open and (left := end - time.monotonic()) > 0:
-            for connection in list(self._open):
-                if connection.phase is Phase.IDLE:
-                    self._close(connection)
+            for connection in [each for each in self._open if each.phase is Phase.IDLE]:
+                connection.goodbye()
             await self._change(left)
         unfinished = [each for each in self._open if each.phase in (Phase.READING, Phase.WRITING)]
         for connection in list(self._open):
             self._end(connection, "stopped", "the server stopped")
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.wait([self._sweeping])
+        for connection in list(self._leaving):
+            connection.end()
         return len(unfinished)
 
     # What the connections tell.
 
     def waits(self, connection: Connection, phase: Phase) -> None:
         """It begins to wait: it goes to the end of the queue of those that could make room."""
-        if connection.transport is None:
-            return  # Lost in the meantime.
         connection.phase = phase
         connection.deadline = time.monotonic() + self._bounds[phase]
+        if phase is Phase.LINGERING:
+            self.forget(connection)
+            self._leaving[connection] = None
+            return
         self._open.pop(connection, None)
         self._open[connection] = None
-        self._changed.set()
+        self._strangers.pop(connection, None)
+        if not connection.served:
+            self._strangers[connection] = None
+        self._tell()
+
+    def holds(self, connection: Connection, size: int) -> bool:
+        """So much of a body is in memory now. While all together are too much, only that which began first goes on."""
+        self._held += size - connection.held
+        connection.held = size
+        if not size:
+            self._release(connection)
+            return True
+        self._holding[connection] = None
+        if self._held <= self.limits.bodies or connection is next(iter(self._holding)):
+            return True
+        self._stalled[connection] = None
+        return False
 
     def forget(self, connection: Connection) -> None:
         """Count it no more; it may have been forgotten before."""
         self._open.pop(connection, None)
+        self._strangers.pop(connection, None)
+        self._leaving.pop(connection, None)
+        self._stalled.pop(connection, None)
+        self._held -= connection.held
+        connection.held = 0
         self._release(connection)
-        self._changed.set()
+        self._mine(len(self._open))
+        self._tell()
 
-    def failed(self, status: int, cause: BaseException | None) -> None:
-        """Tell of a request that ended in aiohttp's or our own failure."""
-        self._rejected("not_http" if status == HTTPStatus.BAD_REQUEST else "failed", cause)
+    def broke(self, cause: OSError) -> None:
+        """Tell of a handshake that came to nothing."""
+        self._cut("handshake", str(cause))
+
+    def _release(self, connection: Connection) -> None:
+        self._holding.pop(connection, None)
+        for each in list(self._stalled):
+            if self._held <= self.limits.bodies or each is next(iter(self._holding)):
+                del self._stalled[each]
+                each.go_on()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        if self._full and self.accepting:
+            self._full = False
+            self._resume()
 
     # Accepting.
 
-    async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                accepted, _ = await loop.sock_accept(self._socket)
-            except OSError as error:  # No descriptor left, or the client is gone: neither may end the loop.
-                self._cut("accept", str(error))
-                await asyncio.sleep(0.05)
-                continue
-            try:
-                while len(self._open) >= self.limits.connections:
-                    await self._make_room()
-            except asyncio.CancelledError:
-                accepted.close()
-                raise
-            connection = Connection(self, self._server, loop, linger=self.limits.linger)
-            self._open[connection] = None
-            connection.handshake = self._task(self._handshake(accepted, connection))
-            await asyncio.sleep(0)  # sock_accept does not yield while the backlog holds more.
+    def _resume(self) -> None:
+        if self.accepting:
+            self._loop.add_reader(self._socket.fileno(), self._accept)
 
-    async def _make_room(self) -> None:
-        for strangers_only in (True, False):
-            for each in self._open:
-                if each.phase is not Phase.WRITING and not (strangers_only and each.served):
-                    self._end(each, "crowded_out", f"it waited longest: {each.phase.value}")
-                    return
-        await self._change(None)
+    def _pause(self, seconds: float | None = None) -> None:
+        self._loop.remove_reader(self._socket.fileno())
+        if seconds is not None:
+            self._loop.call_later(seconds, self._resume)
 
-    async def _handshake(self, accepted: socket.socket, connection: Connection) -> None:
-        connect = asyncio.get_running_loop().connect_accepted_socket
-        limits = self.limits
-        try:
-            if self._context is None:
-                await connect(lambda: connection, accepted)
-            else:
-                await connect(
-                    lambda: connection,
-                    accepted,
-                    ssl=self._context(),
-                    ssl_handshake_timeout=limits.handshake,
-                    ssl_shutdown_timeout=limits.goodbye,
-                )
-        except OSError as error:
-            self._cut("handshake", str(error))
-        finally:
-            connection.handshake = None
-            if connection.transport is None:
-                self.forget(connection)
+    def _refuse(self) -> None:
+        if self.accepting:
+            self.accepting = False
+            self._pause()
+        self._socket.close()
 
-    # Answering.
-
-    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        connection = request.protocol
-        assert isinstance(connection, Connection)  # noqa: S101 - all of them are: for the type checker
-        if connection.phase is Phase.IDLE:  # Its bytes came along with those of the request before.
-            self.waits(connection, Phase.READING)
-        body = await self._read(request, connection)
-        reply = body if isinstance(body, Reply) else self._answer(Request(request.method, request.path, body))
-        self._release(connection)
-        self.waits(connection, Phase.WRITING)
-        response = await write(reply, request, last=self.draining or reply is body)
-        connection.served = connection.served or reply.status == HTTPStatus.OK
-        self.waits(connection, Phase.IDLE)
-        return response
-
-    async def _read(self, request: web.BaseRequest, connection: Connection) -> bytes | Reply:
-        """The whole body, or the refusal."""
-        if (request.content_length or 0) > self.limits.body:
-            return self._too_large()
-        if request.headers.get("Expect", "").lower() == "100-continue":
-            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            request.writer.output_size = 0
-        chunks: list[bytes] = []
-        try:
-            while chunk := await request.content.readany():
-                chunks.append(chunk)
-                connection.held += len(chunk)
-                self._held += len(chunk)
-                if connection.held > self.limits.body:
-                    return self._too_large()
-                await self._turn(connection)
-        except web.RequestPayloadError as error:  # From aiohttp's parser in Python; that in C says nothing.
-            self._rejected("not_http", error)
-            return Reply(HTTPStatus.BAD_REQUEST, b"the body does not follow HTTP/1.1\n")
-        return b"".join(chunks)
-
-    def _too_large(self) -> Reply:
-        self._rejected("too_large", None)
-        return Reply(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, b"the body is larger than %d bytes\n" % self.limits.body
-        )
-
-    async def _turn(self, connection: Connection) -> None:
-        """Wait while all bodies together take too much memory. The one that began first always goes on."""
-        while self._held > self.limits.bodies and connection in self._open:
-            if connection is next(each for each in self._open if each.held):
+    def _accept(self) -> None:
+        for _ in range(ACCEPTS):
+            if not self._mine(len(self._open)) and not self._yielded:
+                self._yielded = True
+                self._pause(YIELD)
                 return
-            await self._change(None)
+            full = len(self._open) >= self.limits.connections
+            leaves = self._longest() if full else None
+            if full and leaves is None:
+                self._full = True
+                self._pause()
+                return
+            try:
+                accepted, _ = self._socket.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:  # No descriptor left, or the client is gone: neither may end this.
+                self._cut("accept", str(error))
+                self._pause(0.05)
+                return
+            self._yielded = False
+            if leaves is not None:
+                self._end(leaves, "crowded_out", f"it waited longest: {leaves.phase.value}")
+            wire = Plain(accepted) if self._context is None else Secured(accepted, self._context)
+            connection = Connection(wire, self, self._loop, self.limits.body)
+            self.waits(connection, Phase.IDLE if self._context is None else Phase.HANDSHAKE)
+            connection.start()
 
-    def _release(self, connection: Connection) -> None:
-        self._held -= connection.held
-        connection.held = 0
+    def _longest(self) -> Connection | None:
+        """Who waited longest and may make room: of the strangers, while they are many, or else of the others."""
+        many = len(self._strangers) > self.limits.connections // STRANGERS
+        ours = (each for each in self._open if each.served)
+        for among in (self._strangers if many else ours, self._open):
+            for each in among:
+                if each.phase is not Phase.WRITING:
+                    return each
+        return None
 
     # Ending.
 
     async def _sweep(self) -> None:
         limits = self.limits
-        pause = min(0.25, min(limits.read, limits.write, limits.keep_alive) / 4)
+        pause = min(0.25, min(limits.handshake, limits.read, limits.write, limits.keep_alive) / 4)
         while True:
             await asyncio.sleep(pause)
             now = time.monotonic()
-            for connection in [each for each in self._open if each.deadline <= now]:
+            for connection in [each for each in (*self._open, *self._leaving) if each.deadline <= now]:
                 if connection.phase is Phase.IDLE:
-                    self._close(connection)
+                    connection.goodbye()
+                elif connection.phase is Phase.LINGERING:
+                    connection.end()
                 else:
                     self._end(connection, connection.phase.value, "it took too long")
 
-    def _close(self, connection: Connection) -> None:
-        """A clean end for an idle connection, after the last bytes of its last reply."""
-        self.forget(connection)
-        connection.force_close()
-
     def _end(self, connection: Connection, reason: str, cause: str) -> None:
-        self.forget(connection)
         self._cut(reason, cause)
         if connection.phase is Phase.IDLE:
-            self._close(connection)
-        elif connection.transport is not None:
-            connection.transport.abort()
-        elif connection.handshake is not None:
-            connection.handshake.cancel()
+            connection.goodbye()
+        else:
+            connection.end()
 
-    async def _change(self, seconds: float | None) -> None:
+    async def _change(self, seconds: float) -> None:
         """Wait until a connection changes, or for so long."""
         self._changed.clear()
         try:
@@ -298,12 +291,6 @@ class Listener:
                 await self._changed.wait()
         except TimeoutError:
             pass
-
-    def _task(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
 
 
 def bind(host: str, port: int) -> socket.socket:

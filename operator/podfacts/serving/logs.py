@@ -8,6 +8,7 @@ field is bounded: the container runtime tears a line apart at 16 KiB.
 import logging
 import sys
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
 import orjson
@@ -32,6 +33,7 @@ EXACT = 2**53  # Beyond it a reader that knows JavaScript's numbers only sees an
 def configure(stream: TextIO = sys.stderr, level: Level = "info") -> None:
     """Send every event of structlog and of the standard library's logging to the stream."""
     threshold = LEVELS[level]
+    _outlet.stream, _outlet.threshold = stream, threshold
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -46,6 +48,37 @@ def configure(stream: TextIO = sys.stderr, level: Level = "info") -> None:
     )
     logging.root.handlers[:] = [_Standard()]
     logging.root.setLevel(threshold)
+
+
+def info(event: str, **fields: object) -> None:
+    """Write an event at level info as structlog would, in a third of the time: for what is said of every request."""
+    if _outlet.threshold > logging.INFO:
+        return
+    # As structlog's own TimeStamper has it.
+    told = {"time": f"{datetime.now(UTC).isoformat()[:-6]}Z", "level": "info", "event": event, **fields}
+    for key, value in fields.items():
+        if not (isinstance(value, str) and len(value) <= TEXT_LENGTH and value.isprintable()):
+            told[key] = _field(key, value)
+    _outlet.write(orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE))
+
+
+class _Outlet:
+    """Where the lines go, and from which level on."""
+
+    def __init__(self) -> None:
+        self.stream: TextIO = sys.stderr
+        self.threshold = logging.INFO
+
+    def write(self, text: bytes) -> None:
+        buffer = getattr(self.stream, "buffer", None)
+        if buffer is None:  # A stream of text alone.
+            self.stream.write(text.decode())
+        else:
+            buffer.write(text)
+        self.stream.flush()
+
+
+_outlet = _Outlet()
 
 
 def bounded(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

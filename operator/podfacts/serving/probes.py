@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.registry import Collector
 
-from podfacts.serving.connection import Reply, Request
 from podfacts.serving.listener import Limits, Listener, bind
+from podfacts.serving.messages import Reply, Request
 
 LIMITS = Limits(body=0, connections=64, read=5.0, write=10.0)
 
@@ -23,11 +23,15 @@ async def probes(
     *,
     live: Callable[[], str | None],
     ready: Callable[[], str | None],
-    registry: CollectorRegistry,
+    warned: Callable[[], str | None] = lambda: None,
+    registry: Collector,
     host: str = "::",
     limits: Limits = LIMITS,
 ) -> AsyncIterator[int]:
-    """Answer on ``port`` (0: any free one) and give that port. A callable returns None when all is fine, else why not."""
+    """Answer on ``port`` (0: any free one) and give that port. A callable returns None when all is fine, else why not.
+
+    What ``warned`` says stands in the answer of a replica that is ready: somebody should look, and the kubelet should not.
+    """
 
     def answer(request: Request) -> Reply:
         if request.method not in ("GET", "HEAD"):
@@ -35,7 +39,7 @@ async def probes(
         if request.path == "/healthz":
             return _verdict(live())
         if request.path == "/readyz":
-            return _verdict(ready())
+            return _verdict(ready(), warned())
         if request.path == "/metrics":
             return Reply(HTTPStatus.OK, generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4)
         return Reply(HTTPStatus.NOT_FOUND, b"/healthz, /readyz or /metrics\n")
@@ -49,7 +53,11 @@ async def probes(
         await listener.stop(grace=1.0)
 
 
-def _verdict(reason: str | None) -> Reply:
-    if reason is None:
-        return Reply(HTTPStatus.OK, b"ok\n")
-    return Reply(HTTPStatus.SERVICE_UNAVAILABLE, reason.encode("utf-8", "backslashreplace") + b"\n")
+def _verdict(reason: str | None, warning: str | None = None) -> Reply:
+    if reason is not None:
+        return Reply(HTTPStatus.SERVICE_UNAVAILABLE, _line(reason))
+    return Reply(HTTPStatus.OK, b"ok\n" + (_line(f"warning: {warning}") if warning else b""))
+
+
+def _line(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace") + b"\n"
