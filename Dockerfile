@@ -10,7 +10,7 @@ COPY requirements.lock requirements-build.lock ./
 # Wheels only, so that nothing is compiled and no foreign setup.py runs; hashes, so that what was locked is what is
 # installed. Scripts are dropped: their first line names this stage's Python, and the entry point needs none.
 RUN python3 -m pip install --no-cache-dir --no-compile --require-hashes --only-binary=:all: \
-        --target=/opt/dependencies --requirement=requirements.lock \
+        --target=/opt/dependencies --requirement=requirements.lock --report=/build/report.json \
     && python3 -m pip install --no-cache-dir --no-compile --require-hashes --only-binary=:all: \
         --target=/build/backend --requirement=requirements-build.lock \
     && rm -rf /opt/dependencies/bin
@@ -37,16 +37,38 @@ RUN ["python3", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash
 # This stage's Python has to run what the other base's Python installed.
 RUN ["python3", "-m", "podfacts", "--version"]
 
-FROM ${RUNTIME_BASE}
-LABEL org.opencontainers.image.title="podfacts" \
-      org.opencontainers.image.description="Tells a Kubernetes pod what it needs to know, without handing it credentials." \
-      org.opencontainers.image.licenses="Apache-2.0"
+# All that is shipped, but for the bill of it.
+FROM ${RUNTIME_BASE} AS content
 COPY --from=dependencies /opt/dependencies /opt/dependencies
 COPY --from=compiled-dependencies /opt/compiled /opt/compiled
 COPY --from=build /opt/podfacts /opt/podfacts
 COPY --from=compiled /opt/compiled/opt/podfacts /opt/compiled/opt/podfacts
-# SAFEPATH: the working directory is never a place to import from.
-ENV PYTHONPATH=/opt/podfacts:/opt/dependencies \
+
+# The bill of materials is made from the files of that, and not from what was asked for. What makes it is not shipped.
+FROM dependencies AS bill
+COPY requirements-sbom.lock ./
+RUN python3 -m pip install --no-cache-dir --no-compile --require-hashes --only-binary=:all: \
+        --target=/build/sbom --requirement=requirements-sbom.lock
+COPY supply_chain supply_chain
+# Both are of the sources, never of the build, so that equal sources make an equal bill.
+ARG REVISION=
+ARG SOURCE_DATE_EPOCH=
+RUN --mount=type=bind,from=content,target=/image PYTHONPATH=/build:/build/sbom \
+    python3 -m supply_chain bill --root=/image --report=/build/report.json \
+        --revision="${REVISION}" --epoch="${SOURCE_DATE_EPOCH}" --output=/build/podfacts.cdx.json
+
+FROM content
+ARG REVISION=
+LABEL org.opencontainers.image.title="podfacts" \
+      org.opencontainers.image.description="Tells a Kubernetes pod what it needs to know, without handing it credentials." \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=bill /build/podfacts.cdx.json /usr/local/share/sbom/podfacts.cdx.json
+# SAFEPATH: the working directory is never a place to import from. HOME and USER: a user id that is in no file has neither,
+# and libraries ask for them: the Kubernetes client as it loads, kopf as the controller begins to lead.
+ENV HOME=/ \
+    USER=podfacts \
+    PYTHONPATH=/opt/podfacts:/opt/dependencies \
     PYTHONPYCACHEPREFIX=/opt/compiled \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONSAFEPATH=1

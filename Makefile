@@ -4,11 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test prepare lint types imports unit e2e test-faults bench venv manifests image lock cluster-down clean
+.PHONY: help demo test prepare lint types imports unit e2e test-faults bench venv manifests image sbom lock audit-dependencies cluster-down clean
 .DEFAULT_GOAL := help
 
 help: ## What there is
-	@awk -F':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: venv ## See it work on a real cluster (CLUSTER=mine: on that of your kubeconfig)
 	@$(BIN)/python -m demo $(if $(filter mine,$(CLUSTER)),--mine) $(if $(IMAGE),--image $(IMAGE))
@@ -46,18 +46,27 @@ bench: venv ## The measurements that the documents quote
 	$(BIN)/python tests/bench/injection.py
 	$(BIN)/python tests/bench/servers.py
 
-manifests: venv ## Render deploy/install.yaml anew, and the tables of rights and of rules
+manifests: venv ## Render deploy/install.yaml anew, the tables of rights and of rules, and the catalogue of faults
 	"$$($(BIN)/python -m tests.cluster build | tail -n 1)/kubectl" kustomize deploy/base > build-install.yaml
 	mv build-install.yaml deploy/install.yaml
 	$(BIN)/python -m tests.rbac_table
 	$(BIN)/python -m tests.rules_table
+	$(BIN)/python -m tests.faults.table
 
-image: venv ## Build the image as a file for `ctr images import`
+image: venv ## Build the image as a file for `ctr images import`; beside it lies its bill of materials
 	$(BIN)/python -m tests.image build
 
-lock: venv ## Lock the versions anew: of the image, of its build, of the development tools
+sbom: venv ## The image's bill of materials as build/podfacts.cdx.json
+	@mkdir -p build
+	$(BIN)/python -m tests.image build --bill build/podfacts.cdx.json
+
+audit-dependencies: venv ## Known vulnerabilities of all that is locked; needs a service that knows them (SERVICE=osv)
+	$(BIN)/python -m supply_chain audit $(if $(SERVICE),--service $(SERVICE)) requirements.lock requirements-build.lock requirements-sbom.lock requirements-dev.lock
+
+lock: venv ## Lock the versions anew: of the image, of its build and its bill, of the development tools
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --output-file requirements.lock pyproject.toml
 	echo 'hatchling>=1.27' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --output-file requirements-build.lock -
+	printf '%s\n' 'cyclonedx-python-lib>=11' 'packaging>=25' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --output-file requirements-sbom.lock -
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --constraint requirements.lock --output-file requirements-dev.lock --group dev pyproject.toml
 
 cluster-down: ## End the test cluster and leave nothing of it

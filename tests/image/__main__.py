@@ -1,6 +1,7 @@
-"""``python -m tests.image build [--tag NAME:TAG] [--output FILE.tar]``."""
+"""``python -m tests.image build [--tag NAME:TAG] [--output FILE.tar] [--bill FILE]``."""
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
@@ -17,12 +18,15 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument(
         "--output", type=Path, metavar="FILE.tar", help="where to write it besides the cache"
     )
+    command.add_argument("--bill", type=Path, metavar="FILE", help="where to write the bill of materials")
     options = parser.parse_args(arguments)
     try:
         built = build(timed(), options.tag, options.output)
     except ImageError as error:
         sys.stderr.write(f"tests.image: {error}\n")
         return 2
+    if options.bill:
+        shutil.copyfile(built.bill, options.bill)
     sys.stdout.write(f"{built.path}\n")
     return 0
 

@@ -1,8 +1,8 @@
 """Two base images made on this machine, in the shape of the public ones that the Dockerfile names by default.
 
 The build base is Debian with Python and pip. The runtime base is what a distroless image is: the files of a dozen Debian
-packages, without a shell, a package manager or pip. It is put together from the files of the first, so nothing is fetched
-twice.
+packages, without a shell, a package manager or pip, and with a record of each package where scanners look for it. It is
+put together from the files of the first, so nothing is fetched twice.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ BUILD_PACKAGES = ("python3", "python3-pip")
 # As gcr.io/distroless/python3-debian13 has it: no libffi, so no ctypes, which keeps us honest about not needing it.
 RUNTIME_PACKAGES = (
     "base-files",
+    "gcc-14-base",
     "libbz2-1.0",
     "libc6",
     "libcrypt1",
@@ -41,10 +42,9 @@ RUNTIME_PACKAGES = (
     "tzdata",
     "zlib1g",
 )
-# Documentation, translations, package lists, and what Debian's own packaging runs.
+# Translations, package lists, and what Debian's own packaging runs; of the documentation only the licences are kept.
 UNNEEDED = (
     "dev/*",
-    "usr/share/doc/*",
     "usr/share/info/*",
     "usr/share/locale/*",
     "usr/share/man/*",
@@ -56,7 +56,6 @@ SKIPPED = (
     "etc/update-motd.d/",
     "usr/bin/py3",
     "usr/sbin/",
-    "usr/share/doc/",
     "usr/share/lintian/",
     "usr/share/locale/",
     "usr/share/man/",
@@ -104,13 +103,18 @@ def _make_build(image: str, say: Say) -> None:
         packages = ",".join(BUILD_PACKAGES)
         command = ["debootstrap", "--variant=minbase", f"--include={packages}", SUITE, str(root), *_mirror()]
         run(command, say, f"making the build base: Debian {SUITE} with {packages} (usually under a minute)")
-        for pattern in UNNEEDED:
-            for path in root.glob(pattern):
-                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        for path in _unneeded(root):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         buildah("umount", container)
         buildah("commit", "--quiet", container, image)
     finally:
         buildah("rm", container)
+
+
+def _unneeded(root: Path) -> list[Path]:
+    found = [path for pattern in UNNEEDED for path in root.glob(pattern)]
+    folders = [path for path in (root / "usr/share/doc").iterdir() if not path.is_symlink()]
+    return [*found, *(path for each in folders for path in each.iterdir() if path.name != "copyright")]
 
 
 def _mirror() -> list[str]:
@@ -130,6 +134,7 @@ def _make_runtime(image: str, source: Path) -> None:
     try:
         root = Path(buildah("mount", container))
         _copy(source, root, _files_of(source, RUNTIME_PACKAGES))
+        _record(source, root)
         for name, text in (("passwd", USERS), ("group", GROUPS)):
             (root / "etc" / name).write_text(text)
         (root / "home/nonroot").mkdir(parents=True, exist_ok=True)
@@ -141,15 +146,31 @@ def _make_runtime(image: str, source: Path) -> None:
         buildah("rm", container)
 
 
+def _record(source: Path, root: Path) -> None:
+    """Write what Debian knows of each package as distroless images have it: a file a package, and its checksums."""
+    entries = (source / "var/lib/dpkg/status").read_text().split("\n\n")
+    known = {entry.partition("\n")[0].removeprefix("Package: "): entry for entry in entries}
+    folder = root / "var/lib/dpkg/status.d"
+    folder.mkdir(parents=True)
+    for package in RUNTIME_PACKAGES:
+        (folder / package).write_text(known[package] + "\n")
+        (folder / f"{package}.md5sums").write_text(_info(source, package, "md5sums").read_text())
+
+
+def _info(root: Path, package: str, kind: str) -> Path:
+    """Return one of Debian's records of a package; those of several architectures have it in their names."""
+    info = root / "var/lib/dpkg/info"
+    found = [*info.glob(f"{package}.{kind}"), *info.glob(f"{package}:*.{kind}")]
+    if not found:
+        raise ImageError(f"Debian {SUITE} has no package {package} in the build base")
+    return found[0]
+
+
 def _files_of(root: Path, packages: Iterable[str]) -> list[str]:
     """Return the files of the packages, as Debian's own records list them."""
-    info = root / "var/lib/dpkg/info"
     paths: set[str] = set()
     for package in packages:
-        lists = [*info.glob(f"{package}.list"), *info.glob(f"{package}:*.list")]
-        if not lists:
-            raise ImageError(f"Debian {SUITE} has no package {package} in the build base")
-        paths |= {line.strip("/") for line in lists[0].read_text().splitlines()}
+        paths |= {line.strip("/") for line in _info(root, package, "list").read_text().splitlines()}
     return sorted(path for path in paths if path and path != "." and not path.startswith(SKIPPED))
 
 

@@ -1,12 +1,13 @@
 """One call gives the product's image as a file for ``ctr images import``, built by the repository's own Dockerfile.
 
-The file is kept under a key of everything that goes in, so asking twice costs nothing, and a changed source rebuilds only
+Beside it lies the bill of what is in it, which is in it too. The file is kept under a key of everything that goes in, so asking twice costs nothing, and a changed source rebuilds only
 the layers after it.
 """
 
 import hashlib
 import json
 import shutil
+import subprocess
 import time
 import tomllib
 from collections.abc import Iterator
@@ -17,23 +18,38 @@ from typing import NamedTuple
 from tests.cluster import locks
 from tests.cluster.progress import Say, elapsed
 from tests.image import bases, pip_settings
-from tests.image.buildah import buildah, folder, need
+from tests.image.buildah import buildah, folder, mounted, need
 
 CHECKOUT = Path(__file__).parents[2]
 VERSION = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["version"]
 # The name that deploy/install.yaml runs.
 TAG = f"ghcr.io/podfacts/podfacts:{VERSION}"
 # What the Dockerfile copies, and what decides the layers of the dependencies.
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "operator")
-LOCKS = ("requirements.lock", "requirements-build.lock", "Dockerfile", ".dockerignore")
+SOURCES = ("pyproject.toml", "README.md", "LICENSE", "operator", "supply_chain")
+LOCKS = (
+    "requirements.lock",
+    "requirements-build.lock",
+    "requirements-sbom.lock",
+    "Dockerfile",
+    ".dockerignore",
+)
+BILL = "usr/local/share/sbom/podfacts.cdx.json"
 
 
 class Built(NamedTuple):
-    """The image as a docker-archive, and its name in our storage."""
+    """The image as a docker-archive, its name in our storage, and its bill of materials."""
 
     path: Path
     image: str
     megabytes: float
+    bill: Path
+
+
+class Sources(NamedTuple):
+    """The commit of what goes into an image, and its time in seconds."""
+
+    revision: str
+    epoch: str
 
 
 def build(say: Say, tag: str = TAG, output: Path | None = None) -> Built:
@@ -42,22 +58,47 @@ def build(say: Say, tag: str = TAG, output: Path | None = None) -> Built:
     need(say)
     with _lock(say):
         made = bases.make(say)
-        key = _key(made.key, tag, SOURCES + LOCKS)
+        sources = committed()
+        key = _key(f"{made.key} {sources}", tag, SOURCES + LOCKS)
         image = f"localhost/podfacts:{key}"
         path = folder() / f"podfacts-{key}.tar"
+        bill = path.with_suffix(".cdx.json")
         if not path.exists():
             _forget_old_layers(_key(made.key, "", LOCKS))
-            _build(image, made, say)
+            _build(image, made, sources, say)
+            with mounted(image) as (_, root):
+                shutil.copyfile(root / BILL, bill)
             _write(image, path, tag, say)
     if output:
         shutil.copyfile(path, output)
-    built = Built(path, image, path.stat().st_size / 1e6)
+        shutil.copyfile(bill, output.with_suffix(".cdx.json"))
+    built = Built(path, image, path.stat().st_size / 1e6, bill)
     say(f"{tag}: {built.megabytes:.0f} MB in {output or path}, {elapsed(time.monotonic() - start).strip()}")
     return built
 
 
-def _build(image: str, made: bases.Bases, say: Say) -> None:
-    arguments = [f"--build-arg=BUILD_BASE={made.build}", f"--build-arg=RUNTIME_BASE={made.runtime}"]
+def committed() -> Sources:
+    """Return the last commit of what goes in, marked when the files differ from it; nothing where there is no history."""
+    found = _git("log", "-1", "--format=%H %ct").split()
+    if not found:
+        return Sources("", "")
+    return Sources(f"{found[0]}-dirty" if _git("status", "--porcelain") else found[0], found[1])
+
+
+def _git(*words: str) -> str:
+    if not shutil.which("git"):
+        return ""
+    command = ["git", "-C", str(CHECKOUT), *words, "--", *SOURCES, *LOCKS]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def _build(image: str, made: bases.Bases, sources: Sources, say: Say) -> None:
+    arguments = [
+        f"--build-arg=BUILD_BASE={made.build}",
+        f"--build-arg=RUNTIME_BASE={made.runtime}",
+        f"--build-arg=REVISION={sources.revision}",
+        f"--build-arg=SOURCE_DATE_EPOCH={sources.epoch}",
+    ]
     volumes = [f"--volume={volume}" for volume in pip_settings.volumes(folder())]
     buildah(
         *("bud", "--layers", "--pull-never", "--quiet", *arguments, *volumes),
@@ -73,8 +114,9 @@ def _write(image: str, path: Path, tag: str, say: Say) -> None:
     buildah(
         "push", "--quiet", image, f"docker-archive:{unfinished}:{tag}", say=say, doing=f"writing {path.name}"
     )
-    for old in folder().glob("podfacts-*.tar"):
-        old.unlink()
+    for old in folder().glob("podfacts-*"):
+        if not old.name.startswith(path.stem):
+            old.unlink()
     unfinished.rename(path)
 
 

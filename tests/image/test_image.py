@@ -1,70 +1,22 @@
 """The image is what the Dockerfile says it is: one program, one user, nothing of the machine that built it."""
 
-import json
 import os
 import stat
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 import yaml
 
 import podfacts
-from tests.cluster.progress import quiet
 from tests.image import pip_settings
-from tests.image.buildah import buildah, mounted
-from tests.image.product import Built, build
+from tests.image.contents import Image
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="building an image needs root"),
     pytest.mark.timeout(1800),  # a first build fetches Debian and every dependency
 ]
 EXAMPLE = Path(__file__).parents[2] / "deploy/examples/downward-api-env.yaml"
-# A bind mount is made read-only, entered, and gone with the mount namespace of this one process.
-READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec chroot --userspec="$@"'
-
-
-class Image(NamedTuple):
-    """The built image, its configuration, and where its files are."""
-
-    built: Built
-    config: dict[str, Any]
-    root: Path
-
-    def run(self, *command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """Run a command as the image's user, on a root file system that is read-only."""
-        words = ["unshare", "--mount", "--propagation=private", "sh", "-c", READ_ONLY, str(self.root)]
-        environment = dict(entry.split("=", 1) for entry in self.config["Env"])
-        # The tools around it are this machine's, found by its own PATH.
-        environment["PATH"] = f"{environment['PATH']}:{os.environ['PATH']}"
-        return subprocess.run(
-            [*words, self.config["User"], str(self.root), *command],
-            env=environment,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def executables(self) -> set[str]:
-        """Return the paths of all files that may be run, libraries and Python sources aside."""
-        found = set()
-        for folder, _, files in os.walk(self.root):
-            for name in files:
-                path = Path(folder, name)
-                if os.access(path, os.X_OK) and not name.endswith(".py") and ".so" not in name:
-                    found.add(str(path.relative_to(self.root)))
-        return found
-
-
-@pytest.fixture(scope="module")
-def image() -> Iterator[Image]:
-    built = build(quiet)
-    inspected = json.loads(buildah("inspect", "--type", "image", built.image))
-    with mounted(built.image) as (_, root):
-        yield Image(built, inspected["OCIv1"]["config"], root)
 
 
 def test_it_is_small(image: Image, record_property: Callable[[str, object], None]) -> None:
@@ -96,7 +48,8 @@ def test_nothing_of_the_building_machine_is_left(image: Image, tmp_path: Path) -
     mounts = [volume.split(":")[1] for volume in pip_settings.volumes(tmp_path)]
     assert "/etc/pip.conf" in mounts
     assert not [path for path in mounts if Path(f"{image.root}{path}").exists()]
-    known = {"PATH", "PYTHONPATH", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE", "PYTHONSAFEPATH"}
+    known = {"HOME", "PATH", "USER"}
+    known |= {f"PYTHON{name}" for name in ("PATH", "PYCACHEPREFIX", "DONTWRITEBYTECODE", "SAFEPATH")}
     assert {entry.split("=")[0] for entry in image.config["Env"]} == known
 
 

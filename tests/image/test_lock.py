@@ -9,11 +9,12 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 CHECKOUT = Path(__file__).parents[2]
-LOCKS = ("requirements.lock", "requirements-build.lock")
+LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-sbom.lock")
 PYPROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
 WANTED = {
     "requirements.lock": PYPROJECT["project"]["dependencies"],
     "requirements-build.lock": PYPROJECT["build-system"]["requires"],
+    "requirements-sbom.lock": ["cyclonedx-python-lib>=11", "packaging>=25"],
 }
 
 
