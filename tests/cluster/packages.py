@@ -22,6 +22,7 @@ NEEDED = (
     ("iproute2", "ip"),
     ("openssl", "openssl"),
     ("curl", "curl"),  # for the image of that name
+    ("faketime", "faketime"),  # for a clock that is wrong
 )
 # What opens the HTML report; any Chromium that is there will do.
 BROWSERS = ("chromium-headless-shell", "chromium")

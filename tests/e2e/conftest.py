@@ -1,8 +1,4 @@
-"""The cluster, and the webhook as a process on it.
-
-The cluster is one of the tests' own and goes when they end; with ``PODFACTS_CLUSTER=name`` it is the one of that name,
-which stays.
-"""
+"""The webhook as a process on the test cluster."""
 
 import base64
 import json
@@ -21,10 +17,9 @@ import yaml
 
 from podfacts.authority.certificates import new_authority
 from tests.case import PROFILE_TREES
-from tests.cluster import Cluster, build
+from tests.cluster import Cluster
 from tests.e2e.api import Api
 from tests.e2e.identity import identity
-from tests.image import product
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -37,37 +32,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     first = next((at for at, each in enumerate(rest) if each.path.is_relative_to(here)), len(rest))
     items[:] = [*rest[:first], *early, *rest[first:], *late]
-
-
-@pytest.fixture(scope="session")
-def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    """The cluster; this thread and its children are inside its network from here on."""
-    name = os.environ.get("PODFACTS_CLUSTER", "test")
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled():
-        print()  # noqa: T201 - a cold build takes ten minutes: say so
-        found = Cluster.up(name, progress=print)
-        if found.has_node:
-            product.build(print)  # Now: the cluster's network leads nowhere, and so to no package index.
-            build.kwok(print)
-    found.enter()
-    yield found
-    if "PODFACTS_CLUSTER" not in os.environ:
-        found.down()
-
-
-@pytest.fixture(scope="session")
-def api(cluster: Cluster) -> Api:
-    """The API server as its administrator."""
-    return Api(cluster.kubeconfig)
-
-
-@pytest.fixture(scope="session")
-def node(cluster: Cluster) -> Cluster:
-    """The cluster with a real node; a skip with the reason where none can be had."""
-    if not cluster.has_node:
-        pytest.skip(" ".join(cluster.left_out))
-    return cluster
 
 
 @pytest.fixture(scope="session")

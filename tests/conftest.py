@@ -1,4 +1,8 @@
-"""The test cluster for tests of faults: the one that other tests use as well, if it is up already."""
+"""The cluster of all tests that need one.
+
+It is one of the tests' own and goes when they end; with ``PODFACTS_CLUSTER=name`` it is the one of that name,
+which stays.
+"""
 
 import os
 from collections.abc import Iterator
@@ -12,13 +16,8 @@ from tests.image import product
 
 @pytest.fixture(scope="session")
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    """The cluster; this thread and its children are inside its network from here on.
-
-    Who brought it up takes it down: after the tests on it that ran before, it is theirs.
-    """
+    """The cluster; this thread and its children are inside its network from here on."""
     name = os.environ.get("PODFACTS_CLUSTER", "test")
-    before = Cluster.find(name)
-    kept = "PODFACTS_CLUSTER" in os.environ or (before is not None and before.running())
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
         print()  # noqa: T201 - a cold build takes ten minutes: say so
@@ -28,7 +27,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
             build.kwok(print)
     found.enter()
     yield found
-    if not kept:
+    if "PODFACTS_CLUSTER" not in os.environ:
         found.down()
 
 
