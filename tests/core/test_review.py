@@ -286,6 +286,8 @@ def test_only_annotations_of_ours_are_touched_on_a_binding() -> None:
         ({"object": {"metadata": {}, "target": {"kind": "Node", "name": "gone"}}}, "unknown_node"),
         ({"object": {"metadata": {"annotations": 7}, "target": {"name": "n1"}}}, "bad_binding"),
         ({"object": {"metadata": {}, "target": []}}, "bad_binding"),
+        ({"object": {"target": {"kind": "Node", "name": "n1"}}}, "bad_binding"),
+        ({"object": {"metadata": None, "target": {"kind": "Node", "name": "n1"}}}, "bad_binding"),
         ({"object": None}, "no_object"),
         ({"operation": "UPDATE"}, "no_object"),
     ],
@@ -314,6 +316,15 @@ def test_what_is_on_the_binding_already_is_not_stamped_again() -> None:
     answer, response = bound(object={"metadata": {"annotations": operation["value"]}, "target": target})
     assert (answer.outcome, answer.reason, answer.injected) == ("unchanged", "ok", 0)
     assert response == {"uid": UID, "allowed": True}
+
+
+def test_a_label_that_is_on_an_older_binding_already_is_not_written_again() -> None:
+    older = {"group": "", "version": "v1", "resource": "bindings"}
+    metadata = {"labels": {ZONE: "z1"}, "annotations": {}}
+    binding = {"metadata": metadata, "target": {"kind": "Node", "name": "n1"}}
+    _, response = bound(resource=older, subResource="", object=binding)
+    operations = orjson.loads(base64.b64decode(response["patch"]))
+    assert [each["path"] for each in operations] == ["/metadata/annotations"]
 
 
 def test_who_binds_is_told_of_facts_that_find_no_room() -> None:

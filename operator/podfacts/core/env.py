@@ -6,10 +6,12 @@ First, because the kubelet expands ``$(POD_NAME)`` only from entries declared ea
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import count
+from operator import itemgetter
 from typing import Any, NamedTuple
 
-from podfacts.core.patch import Operation, pointer
-from podfacts.core.pod import Container, EnvVar, Tree, mapping, objects, text
+from podfacts.core.patch import Operation
+from podfacts.core.pod import TEXTS, Container, EnvVar, Tree, mapping, objects, text
 from podfacts.core.refusal import Refused
 
 # Linux gives one "NAME=value" string 128 KiB with its final NUL (MAX_ARG_STRLEN): above it execve fails with E2BIG.
@@ -22,6 +24,9 @@ ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 CARRIED = "metadata.annotations['facts.podfacts.dev/"
 
 
+NAME = itemgetter("name")
+
+
 class EnvPlan(NamedTuple):
     """What to do to one container's env: how many facts that adds, and what was kept as the author wrote it."""
 
@@ -29,36 +34,38 @@ class EnvPlan(NamedTuple):
     injected: int
     kept: tuple[str, ...]
     warnings: tuple[str, ...]
-    shown: frozenset[str]  # The names that hold the fact in the end, injected now or there before.
+    foreign: frozenset[str]  # The names that hold something else in the end: what was kept.
 
 
 def env_plan(container: Container, facts: Sequence[EnvVar], overwrite: frozenset[str]) -> EnvPlan:
     """The plan for ``container``; ``facts`` are the entries that the profile sets, in its order."""
     written = objects(container.spec, "env", container.path)
+    where = f"{container.pointer}/env"
     if not written:
-        patch = (_add(container, list(facts), "env"),) if facts else ()
-        return EnvPlan(patch, len(facts), (), _hidden(container, facts), frozenset(map(_name, facts)))
+        patch = (Operation(op="add", path=where, value=list(facts)),) if facts else ()
+        return EnvPlan(patch, len(facts), (), _hidden(container, facts), frozenset())
     last = _last_of_each_name(container, written)
     missing = [each for each in facts if each["name"] not in last]
-    operations = [_add(container, each, "env", index) for index, each in enumerate(missing)]
-    replaced, kept, foreign = [], [], set()
+    operations: list[Operation] = [
+        {"op": "add", "path": f"{where}/{index}", "value": each} for index, each in enumerate(missing)
+    ]
+    foreign = []
     for each in facts:
         name = each["name"]
         if name not in last or _same(written[last[name]], each):
             continue
         if name in overwrite:
             # The entries added above moved the author's down.
-            where = pointer(*container.path, "env", last[name] + len(missing))
-            replaced.append(Operation(op="replace", path=where, value=each))
+            moved = f"{where}/{last[name] + len(missing)}"
+            operations.append(Operation(op="replace", path=moved, value=each))
         else:
-            kept.append(f"{container.name}: env {name} is the author's")
-            foreign.add(name)
+            foreign.append(name)
     return EnvPlan(
-        (*operations, *replaced),
-        len(missing) + len(replaced),
-        tuple(kept),
+        tuple(operations),
+        len(operations),
+        tuple(f"{container.name}: env {name} is the author's" for name in foreign),
         _hidden(container, missing),
-        frozenset(map(_name, facts)) - foreign,
+        frozenset(foreign),
     )
 
 
@@ -80,6 +87,12 @@ def same_source(theirs: Any, ours: Mapping[str, Any]) -> bool:
     return bool(theirs == ours)
 
 
+def authored(fact: EnvVar) -> bool:
+    """Whether its value is what a pod's author wrote as a label or an annotation, of any length."""
+    path = fact["valueFrom"].get("fieldRef", {}).get("fieldPath", "")
+    return path.endswith("']") and not path.startswith(CARRIED)
+
+
 def unfit(pod: Tree, facts: Sequence[EnvVar]) -> dict[str, str]:
     """Facts that would keep every container from starting, by env name, each with its reason.
 
@@ -89,9 +102,9 @@ def unfit(pod: Tree, facts: Sequence[EnvVar]) -> dict[str, str]:
     metadata = mapping(pod, "metadata")
     found = {}
     for each in facts:
-        path = each["valueFrom"].get("fieldRef", {}).get("fieldPath", "")
-        if not path.endswith("']") or path.startswith(CARRIED):
+        if not authored(each):
             continue
+        path = each["valueFrom"]["fieldRef"]["fieldPath"]
         kind, _, key = path.removesuffix("']").removeprefix("metadata.").partition("['")
         value = str(mapping(metadata, kind, ("metadata",)).get(key, ""))
         if len(each["name"]) + 1 + len(value.encode()) + 1 > LONGEST:
@@ -103,23 +116,22 @@ def unfit(pod: Tree, facts: Sequence[EnvVar]) -> dict[str, str]:
     return found
 
 
-def _name(fact: EnvVar) -> str:
-    return fact["name"]
-
-
-def _add(container: Container, value: Any, *path: str | int) -> Operation:
-    return Operation(op="add", path=pointer(*container.path, *path), value=value)
-
-
 def _last_of_each_name(container: Container, written: Sequence[Tree]) -> dict[str, int]:
     """Where each name stands last: two entries of one name are legal, and the last one wins."""
-    last = {}
+    try:
+        last = dict(zip(map(NAME, written), count(), strict=False))
+    except (KeyError, TypeError):  # No name, or one that is a list or an object.
+        last = {}
+    if {*map(type, last)} != TEXTS or "" in last:
+        _refuse_nameless(container, written)
+    return last
+
+
+def _refuse_nameless(container: Container, written: Sequence[Tree]) -> None:
     for index, each in enumerate(written):
         name = text(each, "name", (*container.path, "env", index))
         if not name:
             raise Refused((*container.path, "env", index, "name"), "an env entry needs a name")
-        last[name] = index
-    return last
 
 
 def _hidden(container: Container, facts: Sequence[EnvVar]) -> tuple[str, ...]:

@@ -5,10 +5,11 @@ wrote wins, and what was kept is told twice: in ``podfacts.dev/injected``, and a
 over its own result finds nothing to do, so that Kubernetes may call it again (``reinvocationPolicy: IfNeeded``).
 """
 
-import json
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
+
+import orjson
 
 from podfacts.core.ambassador import NAME, sidecar
 from podfacts.core.apiaccess import NONE, Access, bundle
@@ -18,7 +19,7 @@ from podfacts.core.facts import FACTS, NODE_KINDS
 from podfacts.core.gate import gate
 from podfacts.core.mounts import mounted
 from podfacts.core.options import INJECTED, Options, options
-from podfacts.core.patch import Operation, pointer
+from podfacts.core.patch import Operation, escaped, pointer
 from podfacts.core.pod import Container, Tree, containers, mapping, texts
 from podfacts.core.profile import Profile
 from podfacts.core.refusal import Refused
@@ -26,12 +27,15 @@ from podfacts.core.volume import VolumePlan, volume_plan
 
 # Keys and values of all annotations together: TotalAnnotationSizeLimitB in apimachinery's validation.
 ANNOTATIONS_LIMIT = 256 * 1024
+ANNOTATIONS = pointer("metadata", "annotations")
+
+# A quantity above nothing: a digit that counts, in front of its exponent.
+SOME = re.compile("[^eE1-9]*[1-9]")
 
 Outcome = Literal["injected", "unchanged", "skipped"]
 
 
-@dataclass(frozen=True, slots=True)
-class Injection:
+class Injection(NamedTuple):
     """What to do to one pod, and what to say about it.
 
     ``patch`` is empty when there is nothing to do; ``injected`` counts the env entries and files it adds. ``kept``
@@ -63,7 +67,7 @@ def inject(
     profile = asked.profile
     values = at_create(pod, profile, namespace, around)
     chosen, skipped = _choose(pod, asked)
-    unsuited = unfit(pod, profile.env)
+    unsuited = unfit(pod, profile.authored)
     facts = [each for each in profile.env if each["name"] not in unsuited] if unsuited else profile.env
     skipped += unsuited.values()
 
@@ -115,7 +119,7 @@ def inject(
         injected,
         tuple(kept),
         tuple(skipped),
-        (*(f"kept: {each}" for each in kept), *(f"skipped: {each}" for each in skipped), *warnings),
+        (*[f"kept: {each}" for each in kept], *[f"skipped: {each}" for each in skipped], *warnings),
     )
 
 
@@ -170,7 +174,7 @@ def _unlimited(
     everywhere, in_files = [], []
     for each in unset:
         by_file = volume.shown and each.file
-        if _zero(pod_limits.get(each.resource)) and (by_file or not each.env.isdisjoint(env.shown)):
+        if _zero(pod_limits.get(each.resource)) and (by_file or each.env - env.foreign):
             everywhere.append(f"limits.{each.resource}")
         elif by_file:
             in_files.append(f"limits.{each.resource}")
@@ -186,8 +190,7 @@ def _unlimited(
 
 
 def _zero(quantity: object) -> bool:
-    mantissa = str(quantity or "").partition("e")[0].partition("E")[0]
-    return not any(digit in mantissa for digit in "123456789")
+    return not quantity or not SOME.match(str(quantity))
 
 
 def _record(profile: Profile, access: str, kept: list[str], skipped: list[str]) -> str:
@@ -199,7 +202,7 @@ def _record(profile: Profile, access: str, kept: list[str], skipped: list[str]) 
         told["kept"] = kept
     if skipped:
         told["skipped"] = skipped
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+    return orjson.dumps(told).decode()
 
 
 def _annotated(
@@ -212,30 +215,31 @@ def _annotated(
     """
     annotations = texts(mapping(pod, "metadata"), "annotations", ("metadata",))
     forged = forgeries(annotations, values)
-    left_out = {*forged, INJECTED}
-    size = len(INJECTED) + sum(
-        len(k.encode()) + len(v.encode()) for k, v in {**annotations, **values}.items() if k not in left_out
-    )
-    if size + len(record.encode()) > ANNOTATIONS_LIMIT:
-        record = shorter()
-        if size + len(record.encode()) > ANNOTATIONS_LIMIT:
-            raise Refused(
-                ("metadata", "annotations"),
-                "hold 256 KiB at most, with what Podfacts writes there: shorten them",
-            )
+    left_out = [*forged, INJECTED] if INJECTED in annotations else forged
+    beside = {**annotations, **values} if values else annotations
+    room = ANNOTATIONS_LIMIT - len(INJECTED) - _size(beside)
+    if left_out:
+        room += _size({key: beside[key] for key in left_out})
+    record = record if len(record.encode()) <= room else shorter()
+    if len(record.encode()) > room:
+        raise Refused(
+            ("metadata", "annotations"),
+            "hold 256 KiB at most, with what Podfacts writes there: shorten them",
+        )
     wanted = {**values, INJECTED: record}
     missing = {key: value for key, value in wanted.items() if annotations.get(key) != value}
     if not annotations:
-        return (
-            [Operation(op="add", path=pointer("metadata", "annotations"), value=missing)] if missing else []
-        )
-    return [
-        *(
-            Operation(op="add", path=pointer("metadata", "annotations", key), value=value)
-            for key, value in missing.items()
-        ),
-        *(Operation(op="remove", path=pointer("metadata", "annotations", key)) for key in forged),
+        return [Operation(op="add", path=ANNOTATIONS, value=missing)] if missing else []
+    written: list[Operation] = [
+        {"op": "add", "path": f"{ANNOTATIONS}/{escaped(key)}", "value": value}
+        for key, value in missing.items()
     ]
+    return [*written, *[Operation(op="remove", path=f"{ANNOTATIONS}/{escaped(key)}") for key in forged]]
+
+
+def _size(annotations: Mapping[str, str]) -> int:
+    """In bytes, keys and values, as the API server counts them."""
+    return sum(map(len, map(str.encode, annotations))) + sum(map(len, map(str.encode, annotations.values())))
 
 
 def _refuse_forged(pod: Tree, values: Mapping[str, str]) -> None:
@@ -255,7 +259,7 @@ def stripped(pod: Tree) -> tuple[Operation, ...]:
     """What takes from a pod that is let through as it is what its author may not have written."""
     annotations = texts(mapping(pod, "metadata"), "annotations", ("metadata",))
     forged = [*forgeries(annotations, {}), *(key for key in annotations if key == INJECTED)]
-    return tuple(Operation(op="remove", path=pointer("metadata", "annotations", key)) for key in forged)
+    return tuple(Operation(op="remove", path=f"{ANNOTATIONS}/{escaped(key)}") for key in forged)
 
 
 def _unknown(

@@ -34,5 +34,12 @@ def normal(path: str) -> str:
 
 def overlap(one: str, other: str) -> bool:
     """Whether one path is the other, lies under it, or holds it."""
-    one, other = normal(one).rstrip("/") + "/", normal(other).rstrip("/") + "/"
+    one, other = _folder(one), _folder(other)
     return one.startswith(other) or other.startswith(one)
+
+
+def _folder(path: str) -> str:
+    """The normal path with a "/" at its end."""
+    if path[:1] == "/" and "//" not in path and "/." not in path:  # As nearly all are written.
+        return path if path[-1] == "/" else f"{path}/"
+    return normal(path).rstrip("/") + "/"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from podfacts.core.mountpath import overlap
-from podfacts.core.patch import Operation, pointer
+from podfacts.core.patch import Operation
 from podfacts.core.pod import Container, Tree, mapping, objects, text
 
 
@@ -30,7 +30,9 @@ def taken(container: Container, mount_path: str, volume: str) -> str | None:
     """Who has the place: ``None`` is nobody, "" is this volume's own mount, else a phrase about the author's."""
     found = None
     for index, mount in enumerate(objects(container.spec, "volumeMounts", container.path)):
-        path = text(mount, "mountPath", (*container.path, "volumeMounts", index))
+        path = mount.get("mountPath")
+        if type(path) is not str:
+            path = text(mount, "mountPath", (*container.path, "volumeMounts", index))
         # A subPath mount is a copy that never follows.
         part = mount.get("subPath") or mount.get("subPathExpr")
         if path == mount_path and mount.get("name") == volume and not part:
@@ -51,17 +53,17 @@ def taken(container: Container, mount_path: str, volume: str) -> str | None:
 def mounted(pod: Tree, mounts: Sequence[Mount], volumes: Sequence[Tree]) -> list[Operation]:
     """The operations that add the mounts, container by container, and then the volumes."""
     patch: list[Operation] = []
-    by_container: dict[tuple[Any, ...], list[Mount]] = {}
+    by_container: dict[str, list[Mount]] = {}
     for each in mounts:
-        by_container.setdefault(each.container.path, []).append(each)
-    for path, wanted in by_container.items():
+        by_container.setdefault(each.container.pointer, []).append(each)
+    for where, wanted in by_container.items():
         there = bool(wanted[0].container.spec.get("volumeMounts"))
-        patch += _appended((*path, "volumeMounts"), [each.tree for each in wanted], there=there)
+        patch += _appended(f"{where}/volumeMounts", [each.tree for each in wanted], there=there)
     there = bool(objects(mapping(pod, "spec"), "volumes", ("spec",)))
-    return patch + _appended(("spec", "volumes"), volumes, there=there)
+    return patch + _appended("/spec/volumes", volumes, there=there)
 
 
-def _appended(path: tuple[Any, ...], trees: Sequence[Any], *, there: bool) -> list[Operation]:
+def _appended(where: str, trees: Sequence[Any], *, there: bool) -> list[Operation]:
     if there:
-        return [Operation(op="add", path=pointer(*path, "-"), value=each) for each in trees]
-    return [Operation(op="add", path=pointer(*path), value=list(trees))] if trees else []
+        return [{"op": "add", "path": f"{where}/-", "value": each} for each in trees]
+    return [{"op": "add", "path": where, "value": list(trees)}] if trees else []

@@ -16,13 +16,12 @@ Bundle and ambassador exclude each other. The pod's choice of one wins over a pr
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from typing import NamedTuple
 
 from podfacts.core.apiaccess import ADDRESS, STANDARD
 from podfacts.core.mountpath import mount_path_fault, overlap
 from podfacts.core.pod import Tree, mapping, texts
-from podfacts.core.profile import Profile
+from podfacts.core.profile import Access, Profile
 from podfacts.core.refusal import Refused
 
 PREFIX = "podfacts.dev/"
@@ -43,12 +42,10 @@ class NoProfile(Refused):
     """The pod names a profile that is not in force."""
 
 
-# How the pod reaches the API server: not by us, with a token of its own, or through the sidecar.
-Access = Literal["", "bundle", "ambassador"]
+NOBODY: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """What one pod asked for."""
 
     profile: Profile
@@ -81,6 +78,8 @@ def options(pod: Tree, profiles: Mapping[str, Profile]) -> Options | str:
             ("metadata", "labels", INJECT),
             f'there is no profile {asked!r} in force: write "true", "false" or one of {known}',
         )
+    if not any([key.startswith(PREFIX) for key in annotations]):  # noqa: C419 - a list is faster than a generator
+        return Options(profile, profile.mount_path, NOBODY, NOBODY, NOBODY, profile.access, ())
     mount_path = annotations.get(MOUNT_PATH, profile.mount_path)
     # The profile's own was checked when it was read.
     if MOUNT_PATH in annotations and (fault := mount_path_fault(mount_path)):
@@ -113,9 +112,9 @@ def _access(annotations: Mapping[str, str], profile: Profile) -> Access:
             ("metadata", "annotations", AMBASSADOR),
             f'and {API_ACCESS} cannot both be "true": with the ambassador the containers hold no token. Keep one of them',
         )
-    if ambassador or (ambassador is None and not bundle and profile.ambassador.enabled):
+    if ambassador or (ambassador is None and not bundle and profile.access == "ambassador"):
         return "ambassador"
-    return "bundle" if bundle or (bundle is None and profile.api_access.enabled) else ""
+    return "bundle" if bundle or (bundle is None and profile.access == "bundle") else ""
 
 
 def _switch(annotations: Mapping[str, str], key: str) -> bool | None:
@@ -128,7 +127,7 @@ def _switch(annotations: Mapping[str, str], key: str) -> bool | None:
 
 def _list(annotations: Mapping[str, str], key: str) -> frozenset[str]:
     if key not in annotations:
-        return frozenset()
+        return NOBODY
     names = frozenset(each.strip() for each in annotations[key].split(",")) - {""}
     if not names:
         raise Refused(

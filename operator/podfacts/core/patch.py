@@ -19,7 +19,7 @@ class Operation(TypedDict):
 
 def pointer(*path: str | int) -> str:
     """The JSON pointer to ``path``: ``/metadata/annotations/podfacts.dev~1injected``."""
-    return "".join(f"/{escaped(str(key))}" for key in path)
+    return "".join([f"/{escaped(str(key))}" for key in path])
 
 
 def escaped(key: str) -> str:

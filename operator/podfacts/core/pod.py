@@ -12,6 +12,10 @@ from podfacts.core.refusal import Refused, Segment
 Tree = Mapping[str, Any]
 Path = tuple[Segment, ...]
 
+# What JSON makes, so that a list of hundreds is looked at once and not one by one; YAML makes other kinds of dict too.
+TEXTS = frozenset({str})
+OBJECTS = frozenset({dict})
+
 
 class FieldRef(TypedDict, total=False):
     """A reference to a field of the pod."""
@@ -52,11 +56,12 @@ class Item(TypedDict, total=False):
 
 
 class Container(NamedTuple):
-    """A container where it stands: ``path`` is ``("spec", "initContainers", 0)``."""
+    """A container where it stands: ``path`` is ``("spec", "initContainers", 0)``, ``pointer`` the same in JSON's way."""
 
     path: Path
     name: str
     spec: Tree
+    pointer: str
 
 
 def mapping(tree: Tree, key: str, path: Path = ()) -> Tree:
@@ -72,6 +77,8 @@ def mapping(tree: Tree, key: str, path: Path = ()) -> Tree:
 def texts(tree: Tree, key: str, path: Path = ()) -> Mapping[str, str]:
     """The map of strings under ``key``: labels or annotations."""
     found = mapping(tree, key, path)
+    if {*map(type, found.values())} <= TEXTS:
+        return found
     for name, value in found.items():
         if not isinstance(value, str):
             raise Refused(
@@ -87,6 +94,8 @@ def objects(tree: Tree, key: str, path: Path = ()) -> Sequence[Tree]:
         return ()
     if not isinstance(value, list):
         raise Refused((*path, key), f"must be a list, not {_kind(value)}")
+    if {*map(type, value)} <= OBJECTS:
+        return value
     for index, item in enumerate(value):
         if not isinstance(item, dict):
             raise Refused((*path, key, index), f"must be an object, not {_kind(item)}")
@@ -115,7 +124,7 @@ def containers(pod: Tree) -> Iterator[Container]:
             name = text(container, "name", path)
             if not name:
                 raise Refused((*path, "name"), "a container needs a name")
-            yield Container(path, name, container)
+            yield Container(path, name, container, f"/spec/{kind}/{index}")
 
 
 def holds(theirs: Any, ours: Any) -> bool:

@@ -9,10 +9,11 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from podfacts.core.ambassador import Ambassador, parse_ambassador
 from podfacts.core.apiaccess import STANDARD, ApiAccess, parse_api_access
+from podfacts.core.env import authored
 from podfacts.core.facts import FACTS, Fact, parse_fact
 from podfacts.core.gate import PLACE
 from podfacts.core.mountpath import mount_path_fault, overlap
-from podfacts.core.pod import EnvVar, FieldRef, Item, ResourceFieldRef
+from podfacts.core.pod import EnvVar, FieldRef, Item
 from podfacts.core.refusal import Refused
 from podfacts.core.shape import keyed, text
 
@@ -26,6 +27,9 @@ CONTAINER_FILES = "containers"
 LONGEST_KEY = 63
 BOTH = "and apiAccess.enabled cannot both be true: with the ambassador the containers hold no token. Keep one of them"
 
+
+# How a pod reaches the API server: not by us, with a token of its own, or through the sidecar.
+Access = Literal["", "bundle", "ambassador"]
 
 # What the controller does about a pod that runs without its facts, beside saying so.
 Remedy = Literal["none", "evict"]
@@ -51,6 +55,7 @@ class Profile:
     remediate: Remedy = "none"
     hash: str = field(init=False)
     env: tuple[EnvVar, ...] = field(init=False)
+    authored: tuple[EnvVar, ...] = field(init=False)  # Those of env that a pod may keep from fitting.
     pod_files: tuple[Item, ...] = field(init=False)
     container_facts: tuple[Fact, ...] = field(init=False)
     limits: tuple[Limit, ...] = field(init=False)
@@ -58,6 +63,7 @@ class Profile:
     carried: tuple[Fact, ...] = field(init=False)
     topology: tuple[str, ...] = field(init=False)  # Labels that Kubernetes sets, and nobody else may.
     gate: tuple[str, ...] = field(init=False)  # Env names that a container does not start without.
+    access: Access = field(init=False)  # Of a pod that does not say.
 
     def __post_init__(self) -> None:
         """Compile."""
@@ -68,11 +74,13 @@ class Profile:
         remedy = [] if self.remediate == "none" else [self.remediate]
         whole = json.dumps([told, self.mount_path, *access, *remedy], sort_keys=True)
         digest = hashlib.sha256(whole.encode()).hexdigest()
+        env = tuple(
+            EnvVar(name=each.env, valueFrom=each.source) for each in self.facts if each.env is not None
+        )
         compiled = {
             "hash": digest[:12],
-            "env": tuple(
-                EnvVar(name=each.env, valueFrom=each.source) for each in self.facts if each.env is not None
-            ),
+            "env": env,
+            "authored": tuple(each for each in env if authored(each)),
             "pod_files": tuple(
                 Item(path=each.file, **each.source)
                 for each in self.facts
@@ -89,6 +97,11 @@ class Profile:
                     each.key for each in self.facts if each.kind == "nodeLabel" and not each.carried
                 )
             ),
+            "access": "ambassador"
+            if self.ambassador.enabled
+            else "bundle"
+            if self.api_access.enabled
+            else "",
             "gate": tuple(each.env for each in self.facts if each.required and each.late and each.env),
         }
         for name, value in compiled.items():
@@ -102,8 +115,8 @@ class Profile:
                 if key := image_annotation(each, container):
                     yield Item(path=path, fieldRef=FieldRef(fieldPath=f"metadata.annotations['{key}']"))
                 continue
-            reference: ResourceFieldRef = {"containerName": container, **each.source["resourceFieldRef"]}
-            yield Item(path=path, resourceFieldRef=reference)
+            reference = each.source["resourceFieldRef"]
+            yield {"path": path, "resourceFieldRef": {"containerName": container, **reference}}
 
 
 def image_annotation(fact: Fact, container: str) -> str | None:

@@ -5,11 +5,11 @@ failure policy says. A bug of ours costs the pod its facts, with a warning, and 
 are those of ``k8s.io/apiserver/pkg/admission/plugin/webhook/request/admissionreview.go``.
 """
 
-import base64
 import traceback
+from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
@@ -31,6 +31,9 @@ BINDING = {"group": "", "version": "v1", "kind": "Binding"}
 WARNING_LENGTH = 256
 WARNINGS = 16
 MESSAGE_LENGTH = 1024
+# Nobody but etcd can tell how large a pod is once it is stored. All that it says is a 500, "request is too large".
+LARGE = 1024 * 1024
+TOO_LARGE = "with its facts the pod may be more than the 1.5 MiB that Kubernetes stores; if it is refused, make it smaller"
 
 Outcome = Literal["injected", "stamped", "unchanged", "skipped", "denied", "bad_request", "error"]
 
@@ -50,8 +53,7 @@ class World:
     admit_unknown: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What to send back, and what to count and log of it.
 
     ``status`` is the HTTP status; ``body`` is JSON when that is 200, else one plain sentence. ``outcome`` and
@@ -86,7 +88,7 @@ def review(body: bytes, world: World) -> Answer:
         return _bad("no_uid", "the request has no uid")
     named = {"uid": uid, "namespace": _said(request, "namespace"), "name": _name(request)}
     try:
-        return _answer(request, world, named)
+        return _answer(request, world, named, len(body))
     except Refused as refused:
         message = _clean(f"podfacts: {refused}", MESSAGE_LENGTH)
         status = {"code": 422, "reason": "Invalid", "message": message}
@@ -97,7 +99,7 @@ def review(body: bytes, world: World) -> Answer:
         return _reply(named, _patched(_forgeries(request), [warning]), "error", "bug", detail=detail)
 
 
-def _answer(request: Mapping[str, Any], world: World, named: dict[str, str]) -> Answer:
+def _answer(request: Mapping[str, Any], world: World, named: dict[str, str], size: int) -> Answer:
     """A pod that is being created is ours, and one that is bound to a node; anything else is let through as it is."""
     # Of pods/binding, and of the older bindings alike.
     if request.get("kind") == BINDING:
@@ -124,7 +126,7 @@ def _answer(request: Mapping[str, Any], world: World, named: dict[str, str]) -> 
         return _reply(named, _patched(stripped(pod), [warning]), "skipped", "no_profile")
     if done.outcome == "skipped":
         return _reply(named, {"allowed": True}, "skipped", "not_asked", detail=done.reason)
-    return _injected(named, done)
+    return _injected(named, done, size)
 
 
 def _forgeries(request: Mapping[str, Any]) -> tuple[Operation, ...]:
@@ -146,6 +148,8 @@ def _bound(request: Mapping[str, Any], world: World, named: dict[str, str]) -> A
     binding = request.get("object")
     if not isinstance(binding, dict) or request.get("operation") != "CREATE":
         return _let_through(named, "no_object", "")
+    if not isinstance(binding.get("metadata"), dict):  # A patch would have no place to go.
+        return _let_through(named, "bad_binding", "")
     try:
         done = stamp(binding, world.node_facts, world.around.nodes)
         patch = _merged(binding, "annotations", done.annotations)
@@ -161,16 +165,20 @@ def _bound(request: Mapping[str, Any], world: World, named: dict[str, str]) -> A
 
 
 def _merged(binding: Mapping[str, Any], part: str, values: Mapping[str, str]) -> list[Operation]:
-    """The operations that add ``values`` to the Binding's annotations or labels."""
-    if not mapping(mapping(binding, "metadata"), part):
+    """The operations that add ``values`` to the Binding's annotations or labels, where they do not stand there."""
+    there = mapping(mapping(binding, "metadata"), part)
+    values = {key: value for key, value in values.items() if there.get(key) != value}
+    if not there:
         return [Operation(op="add", path=pointer("metadata", part), value=values)] if values else []
     return [
         Operation(op="add", path=pointer("metadata", part, key), value=value) for key, value in values.items()
     ]
 
 
-def _injected(named: dict[str, str], done: Injection) -> Answer:
+def _injected(named: dict[str, str], done: Injection, size: int) -> Answer:
     shown = [f"podfacts: {each}" for each in done.warnings[:WARNINGS]]
+    if size > LARGE and done.patch:
+        shown.insert(0, f"podfacts: a review of {size // 1024} KiB: {TOO_LARGE}")
     if len(done.warnings) > WARNINGS:
         shown.append(f"podfacts: and {len(done.warnings) - WARNINGS} more: see podfacts.dev/injected")
     response = {**_patched(done.patch, shown), "auditAnnotations": {"profile": done.profile}}
@@ -181,7 +189,7 @@ def _patched(patch: Sequence[Operation], warnings: Sequence[str]) -> dict[str, A
     response: dict[str, Any] = {"allowed": True}
     if patch:
         response["patchType"] = "JSONPatch"
-        response["patch"] = base64.b64encode(orjson.dumps(patch)).decode()
+        response["patch"] = b2a_base64(orjson.dumps(patch), newline=False).decode()
     if warnings:
         response["warnings"] = [_clean(each, WARNING_LENGTH) for each in warnings]
     return response
@@ -228,5 +236,6 @@ def _name(request: Mapping[str, Any]) -> str:
 
 def _clean(text: str, length: int) -> str:
     """Kubernetes drops a warning that holds a control character: show a sign in its place."""
-    text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
     return text if len(text) <= length else text[: length - 1] + "\N{HORIZONTAL ELLIPSIS}"
