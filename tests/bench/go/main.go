@@ -15,7 +15,7 @@ import (
 )
 
 func main() {
-	kind := flag.String("kind", "plain", "plain or runtime")
+	kind := flag.String("kind", "plain", "plain, runtime or nothing")
 	address := flag.String("address", "127.0.0.1:0", "where to listen")
 	certificate := flag.String("certificate", "tls.crt", "PEM file")
 	key := flag.String("key", "tls.key", "PEM file")
@@ -30,6 +30,8 @@ func main() {
 		handler = plain(profile, logger)
 	case "runtime":
 		handler = runtime(profile, logger)
+	case "nothing":
+		handler = nothing()
 	default:
 		log.Fatalf("no such kind: %s", *kind)
 	}
