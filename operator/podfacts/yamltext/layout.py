@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from podfacts.yamltext.nodes import Kind, Node
@@ -21,8 +22,6 @@ PLAIN_IN_FLOW = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./@%+=()$-]*")
 NUMBER_LIKE = re.compile(r"[-+.]?[0-9][0-9a-fA-FxXoO_.:+TtZz-]*")
 # What YAML reads unescaped; the newline is among it, and needs quotes that know an escape for it all the same.
 READABLE = r"\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff"
-UNPRINTABLE = re.compile(f"[^{READABLE}]")
-UNREADABLE = re.compile(f"[^\t\n{READABLE}]")
 WIDEST = 8
 
 
@@ -131,7 +130,7 @@ def spread(tree: Any, layout: Layout, indent: str) -> str:
 
 def _scalar(value: Any, plain: re.Pattern[str]) -> str:
     # Numbers, true, false, null, {} and [] are the same in YAML.
-    if not isinstance(value, str) or UNPRINTABLE.search(value):
+    if not isinstance(value, str) or not _printable(value):
         return _json(value)
     if plain.fullmatch(value) and not NUMBER_LIKE.fullmatch(value) and _is_text(value):
         return value
@@ -150,7 +149,22 @@ def _is_text(plain: str) -> bool:
 def _json(tree: Any, indent: str | None = None) -> str:
     written = json.dumps(tree, ensure_ascii=False, indent=indent)
     # YAML reads fewer characters unescaped than JSON does; the escapes are the same in both.
-    return UNREADABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", written)
+    if written.isascii() and "\x7f" not in written:
+        return written
+    return _other_than(f"\t\n{READABLE}").sub(lambda match: f"\\u{ord(match[0]):04x}", written)
+
+
+def _printable(value: str) -> bool:
+    """Whether YAML reads every character unescaped."""
+    if value.isascii():
+        return value.isprintable()
+    return not _other_than(READABLE).search(value)
+
+
+@cache
+def _other_than(characters: str) -> re.Pattern[str]:
+    """Made when it is first needed: with ranges that wide it takes 7 ms."""
+    return re.compile(f"[^{characters}]")
 
 
 def _walk(node: Node) -> Iterator[Node]:
