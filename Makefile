@@ -43,6 +43,12 @@ e2e: prepare ## Only the tests on the real cluster
 
 bench: venv ## The measurements that the documents quote
 	$(BIN)/python tests/bench/webhook.py --json build/bench/webhook.json --markdown build/bench/webhook.md --svg build/bench/webhook.svg
+	$(BIN)/python tests/bench/apiserver.py --json build/bench/apiserver.json --markdown build/bench/apiserver.md --svg build/bench/apiserver.svg
+	$(BIN)/python tests/bench/binding.py --json build/bench/binding.json --markdown build/bench/binding.md
+	$(BIN)/python tests/bench/controller.py --json build/bench/controller.json --markdown build/bench/controller.md --svg build/bench/controller.svg
+	$(BIN)/python tests/bench/controller_beside.py --json build/bench/beside.json --markdown build/bench/beside.md
+	$(BIN)/python tests/bench/audit.py --json build/bench/audit.json --markdown build/bench/audit.md
+	$(BIN)/python tests/bench/start.py --json build/bench/start.json --markdown build/bench/start.md
 	$(BIN)/python tests/bench/injection.py
 	$(BIN)/python tests/bench/servers.py
 

@@ -8,13 +8,10 @@ address. 12 minutes; with ``--quick`` two. Needs go and taskset.
 import argparse
 import functools
 import itertools
-import json
 import os
-import platform
 import random
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,6 +28,7 @@ import apiserver_doors as doors  # noqa: E402
 import apiserver_load  # noqa: E402
 import apiserver_plot  # noqa: E402
 import apiserver_table  # noqa: E402
+import paper  # noqa: E402
 import processes  # noqa: E402
 import rivals  # noqa: E402
 
@@ -120,7 +118,9 @@ def main() -> int:
         doors.compared(api, opened, bench.pods)
         runs, calls = measured(bench, asked)
     found |= {"seconds_taken": round(time.time() - began), "load_after": os.getloadavg()[0]}
-    report(asked, {"machine": found, "runs": [asdict(run) for run in runs], "calls": calls})
+    whole = {"machine": found, "runs": [asdict(run) for run in runs], "calls": calls}
+    picture = apiserver_plot.svg(whole) if asked.svg else ""
+    paper.written(asked, whole, apiserver_table.markdown(whole), picture)
     return 0
 
 
@@ -242,33 +242,8 @@ def since(bench: Bench, before: dict[str, dict[str, float]]) -> Iterator[dict[st
 
 def machine(asked: argparse.Namespace) -> dict[str, Any]:
     """What the figures belong to."""
-    model = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
-    go = subprocess.run(["go", "version"], capture_output=True, text=True, check=True).stdout.split()[2]
-    pinned = Path(HERE.parent / "cluster/kubernetes/go.mod").read_text()
-    kubernetes = re.search(r"k8s\.io/kubernetes (v\S+)", pinned)
-    return {
-        "when": time.strftime("%Y-%m-%d", time.gmtime()),
-        "processor": model[1] if model else platform.machine(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "go": go.removeprefix("go"),
-        "kubernetes": kubernetes[1] if kubernetes else "",
-        "load_before": os.getloadavg()[0],
-        "rounds": asked.rounds,
-        "requests": asked.requests,
-    }
-
-
-def report(asked: argparse.Namespace, whole: dict[str, Any]) -> None:
-    """Print the tables, and write the files that were asked for."""
-    text = apiserver_table.markdown(whole)
-    print(text)
-    written = {asked.markdown: text, asked.svg: apiserver_plot.svg(whole) if asked.svg else ""}
-    written[asked.json] = json.dumps(whole, indent=1) + "\n"
-    for path, content in written.items():
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content)
+    kubernetes = paper.required(HERE.parent / "cluster/kubernetes/go.mod", "k8s.io/kubernetes")
+    return paper.machine(go=paper.go(), kubernetes=kubernetes, rounds=asked.rounds, requests=asked.requests)
 
 
 if __name__ == "__main__":

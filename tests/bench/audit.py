@@ -8,9 +8,7 @@ import argparse
 import json
 import math
 import os
-import platform
 import random
-import re
 import resource
 import statistics
 import subprocess
@@ -21,6 +19,10 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import paper
 
 PODFACTS = Path(sys.executable).parent / "podfacts"
 SEED = 6
@@ -190,25 +192,12 @@ def main() -> None:
     if asked.write:
         Path(asked.write).write_text("".join(manifests(asked.bindings[0])))
         return
-    model = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
-    machine = {
-        "when": time.strftime("%Y-%m-%d", time.gmtime()),
-        "processor": model[1] if model else platform.machine(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "output": asked.output,
-        "load_before": os.getloadavg()[0],
-    }
+    machine = paper.machine(output=asked.output)
     with tempfile.TemporaryDirectory() as folder:
         rows = [measure(count, asked.rounds, asked.output, Path(folder)) for count in asked.bindings]
     machine["load_after"] = os.getloadavg()[0]
     whole = {"machine": machine, "rows": rows}
-    text = markdown(whole)
-    print(text)
-    for path, content in ((asked.markdown, text), (asked.json, json.dumps(whole, indent=1) + "\n")):
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content)
+    paper.written(asked, whole, markdown(whole))
 
 
 def arguments() -> argparse.Namespace:

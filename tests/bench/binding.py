@@ -6,7 +6,6 @@ plane of its own, on the loopback address. 25 minutes; with ``--quick`` four. Ne
 """
 
 import argparse
-import json
 import os
 import random
 import shutil
@@ -16,7 +15,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import NamedTuple, TextIO
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent.parent / "operator"), str(HERE.parent.parent)]
@@ -26,6 +25,7 @@ import apiserver_load  # noqa: E402
 import binding_arms as arms  # noqa: E402
 import binding_scheduler as scheduler  # noqa: E402
 import binding_table  # noqa: E402
+import paper  # noqa: E402
 import processes  # noqa: E402
 
 from tests.cluster import Cluster  # noqa: E402
@@ -114,7 +114,8 @@ def main() -> int:
         opened = stack.enter_context(arms.opened(cluster, bench.api, folder, asked.arms))
         runs = measured(bench, opened, asked.shapes)
     found |= {"seconds_taken": round(time.time() - began), "load_after": os.getloadavg()[0], "nodes": NODES}
-    report(asked, {"machine": found, "runs": [asdict(run) for run in runs]})
+    whole = {"machine": found, "runs": [asdict(run) for run in runs]}
+    paper.written(asked, whole, binding_table.markdown(whole))
     return 0
 
 
@@ -203,16 +204,6 @@ def emptied(bench: Bench, arm: arms.Arm, pods: int) -> int:
     bench.load.run("DELETE", f"{arm.pods}/p-NUMBER", {"gracePeriodSeconds": 0}, pods, WORKERS)
     time.sleep(2)
     return sum(arms.carries(each) for each in items)
-
-
-def report(asked: argparse.Namespace, whole: dict[str, Any]) -> None:
-    """Print the tables, and write the files that were asked for."""
-    text = binding_table.markdown(whole)
-    print(text)
-    for path, content in {asked.markdown: text, asked.json: json.dumps(whole, indent=1) + "\n"}.items():
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content)
 
 
 if __name__ == "__main__":

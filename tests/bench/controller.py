@@ -9,8 +9,6 @@ has its facts; starts anew when all of them have; is left alone for a minute; an
 import argparse
 import json
 import os
-import platform
-import re
 import signal
 import sys
 import tempfile
@@ -25,6 +23,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent.parent / "operator"), str(HERE.parent
 
 import controller_population as population  # noqa: E402
 import controller_table  # noqa: E402
+import paper  # noqa: E402
 from controller_process import Controller  # noqa: E402
 
 from tests.cluster import Cluster  # noqa: E402
@@ -42,7 +41,7 @@ def main() -> int:
     """Measure, and write what was asked for."""
     asked = arguments()
     began = time.time()
-    found = machine()
+    found = paper.machine()
     with cluster(asked.name) as (made, api), keeping(made, api, f"bench-{os.getpid()}") as here:
         asleep(made)
         here.profile("bench", *population.PROFILE["spec"]["facts"])
@@ -57,7 +56,9 @@ def main() -> int:
         ]
     found |= {"seconds_taken": round(time.time() - began), "load_after": os.getloadavg()[0]}
     pod = population.bytes_of_a_pod()
-    report(asked, {"machine": found, "all": asked.all, "bytes_of_a_pod": pod, "runs": runs})
+    whole = {"machine": found, "all": asked.all, "bytes_of_a_pod": pod, "runs": runs}
+    picture = controller_table.svg(whole) if asked.svg else ""
+    paper.written(asked, whole, controller_table.markdown(whole), picture)
     return 0
 
 
@@ -190,30 +191,6 @@ def labelled(controller: Controller, here: Keeping, count: int) -> dict[str, Any
         "processor": controller.processor() - processor,
         "highest": controller.highest(),
     }
-
-
-def machine() -> dict[str, Any]:
-    """What the figures belong to."""
-    model = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
-    return {
-        "when": time.strftime("%Y-%m-%d", time.gmtime()),
-        "processor": model[1] if model else platform.machine(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "load_before": os.getloadavg()[0],
-    }
-
-
-def report(asked: argparse.Namespace, whole: dict[str, Any]) -> None:
-    """Print the tables, and write the files that were asked for."""
-    text = controller_table.markdown(whole)
-    print(text)
-    written = {asked.markdown: text, asked.svg: controller_table.svg(whole) if asked.svg else ""}
-    written[asked.json] = json.dumps(whole, indent=1) + "\n"
-    for path, content in written.items():
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent.parent / "operator"), str(HERE.parent.parent)]
 
 import controller_population as population  # noqa: E402
+import paper  # noqa: E402
 import processes  # noqa: E402
-from controller import FAST, asleep, cluster, machine  # noqa: E402
+from controller import FAST, asleep, cluster  # noqa: E402
 from controller_process import Controller  # noqa: E402
 
 from tests.cluster import processes as cluster_processes  # noqa: E402
@@ -31,7 +32,7 @@ RATE = 50
 def main() -> int:
     """Measure, and write what was asked for."""
     options = arguments()
-    found = machine()
+    found = paper.machine()
     own, other = sorted(os.sched_getaffinity(0))[:2]
     with cluster(options.name) as (made, api), keeping(made, api, f"beside-{os.getpid()}") as here:
         asleep(made)
@@ -62,12 +63,7 @@ def main() -> int:
                 rounds.append({"alone": alone, "beside": beside, "controller": {**done, "processor": used}})
                 print(json.dumps(rounds[-1]), file=sys.stderr)
     whole = {"machine": found, "nodes": options.nodes, "pods": options.pods, "rounds": rounds}
-    text = markdown(whole)
-    print(text)
-    for path, content in ((options.markdown, text), (options.json, json.dumps(whole, indent=1) + "\n")):
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content)
+    paper.written(options, whole, markdown(whole))
     return 0
 
 

@@ -7,9 +7,7 @@ time, and processor time of the process up to then. A minute; with ``--quick`` t
 
 import argparse
 import http.client
-import json
 import os
-import platform
 import resource
 import ssl
 import statistics
@@ -25,6 +23,7 @@ HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
 sys.path[:0] = [str(HERE), str(REPOSITORY / "operator")]
 
+import paper  # noqa: E402
 import processes  # noqa: E402
 import reviews  # noqa: E402
 
@@ -43,7 +42,7 @@ def main() -> int:
     """Measure, and write what was asked for."""
     asked = arguments()
     taken: Figures = {}
-    before = os.getloadavg()[0]
+    machine = paper.machine(runs=asked.runs)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         processes.certificate(folder)
@@ -53,14 +52,9 @@ def main() -> int:
             command(found, "python -c pass", [sys.executable, "-c", "pass"])
             command(found, INJECT, [sys.executable, "-m", "podfacts", "inject", "-f", str(FILE)])
             webhook(found, folder)
-    machine = {
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-        "runs": asked.runs,
-        "load_before": before,
-        "load_after": os.getloadavg()[0],
-    }
-    report(asked, {"machine": machine, "milliseconds": taken})
+    machine["load_after"] = os.getloadavg()[0]
+    whole = {"machine": machine, "milliseconds": taken}
+    paper.written(asked, whole, markdown(whole))
     return 0
 
 
@@ -157,16 +151,6 @@ def processor(pid: int) -> float:
 def add(taken: Figures, name: str, wall: float, used: float) -> None:
     """One more run, in milliseconds."""
     taken.setdefault(name, []).append((wall * 1000, used * 1000))
-
-
-def report(asked: argparse.Namespace, whole: dict[str, Any]) -> None:
-    """Print the table, and write the files."""
-    table = markdown(whole)
-    print(table)
-    if asked.json:
-        asked.json.write_text(json.dumps(whole, indent=1))
-    if asked.markdown:
-        asked.markdown.write_text(table)
 
 
 def markdown(whole: dict[str, Any]) -> str:

@@ -6,9 +6,7 @@ has to give the same answers. 15 minutes; with ``--quick`` two. Needs go, wrk an
 """
 
 import argparse
-import json
 import os
-import platform
 import re
 import resource
 import shutil
@@ -24,6 +22,7 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent.parent / "operator")]
 
+import paper  # noqa: E402
 import plot  # noqa: E402
 import processes  # noqa: E402
 import reviews  # noqa: E402
@@ -75,7 +74,8 @@ def main() -> int:
         runs = measured(running, folder, asked, own)
         most = {each.name: processes.highest(each.process.pid) for each in running}
     found |= {"seconds_taken": round(time.time() - began), "load_after": os.getloadavg()[0]}
-    report(asked, {"machine": found, "most_resident_mb": most, "runs": [asdict(run) for run in runs]})
+    whole = {"machine": found, "most_resident_mb": most, "runs": [asdict(run) for run in runs]}
+    paper.written(asked, whole, webhook_table.markdown(whole), plot.svg(whole) if asked.svg else "")
     return 0
 
 
@@ -164,33 +164,9 @@ def settled(server: processes.Server) -> None:
 
 def machine(asked: argparse.Namespace) -> dict[str, Any]:
     """What the figures belong to."""
-    model = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
-    go = subprocess.run(["go", "version"], capture_output=True, text=True, check=True).stdout.split()[2]
-    modules = dict(re.findall(r"^\s*(\S+/\S+) (v\S+)$", (HERE / "go" / "go.mod").read_text(), re.MULTILINE))
-    return {
-        "when": time.strftime("%Y-%m-%d", time.gmtime()),
-        "processor": model[1] if model else platform.machine(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "go": go.removeprefix("go"),
-        "controller_runtime": modules.get("sigs.k8s.io/controller-runtime", "").removeprefix("v"),
-        "load_before": os.getloadavg()[0],
-        "pinned": asked.pinned,
-        "rounds": asked.rounds,
-        "seconds": asked.seconds,
-    }
-
-
-def report(asked: argparse.Namespace, whole: dict[str, Any]) -> None:
-    """Print the tables, and write the files that were asked for."""
-    text = webhook_table.markdown(whole)
-    print(text)
-    written = {asked.markdown: text, asked.svg: plot.svg(whole) if asked.svg else ""}
-    written[asked.json] = json.dumps(whole, indent=1) + "\n"
-    for path, content in written.items():
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content)
+    runtime = paper.required(HERE / "go" / "go.mod", "sigs.k8s.io/controller-runtime").removeprefix("v")
+    how = {"pinned": asked.pinned, "rounds": asked.rounds, "seconds": asked.seconds}
+    return paper.machine(go=paper.go(), controller_runtime=runtime, **how)
 
 
 def _number(pattern: str, said: str) -> float:
