@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import socket
 import ssl
 import threading
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from podfacts.authority.certificates import Authority, Leaf, new_authority, sign
 from podfacts.serving.listener import Limits, Listener, bind
 from podfacts.serving.messages import Reply
 from tests.server.folder import MountedSecret
-from tests.server.wire import HOST, NAME, Client, trusting
+from tests.server.wire import HOST, NAME, Client, post, trusting
 
 DAY = timedelta(days=1)
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -365,3 +366,41 @@ def test_a_certificate_near_its_end_is_told_of_before_it_ends(watched: Watched, 
     assert watched.source.overdue() == (
         f"the {'CA' if signs else 'certificate'} ends at 2027-01-22T12:00:00Z and has not been renewed"
     )
+
+
+@pytest.mark.fault("T11")
+async def test_a_client_that_leaves_as_it_comes_is_nobody_elses_fault(watched: Watched) -> None:
+    """OpenSSL keeps errors by thread: that of one connection is not to end the request of another."""
+    watched.now = datetime.now(UTC)
+    ca = authority(watched.now)
+    watched.secret.write_authority(ca)
+    watched.look()
+    listener, port = _listen(watched.source)
+    trusted = trusting(ca.certificate_pem)
+    for _ in range(20):
+        kept = await _connect(port, trusted)
+        leaving, last = await asyncio.to_thread(_all_but_the_last_of_a_handshake, port, trusted)
+        # All before the server has a turn: it hears the end of a handshake from somebody who is gone, and has to wait for the
+        # rest of a request.
+        leaving.sendall(last)
+        leaving.close()
+        kept.writer.write(post(b"kept")[:-2])
+        await asyncio.sleep(0.002)
+        await kept.send(b"pt")
+        assert (await kept.reply()).body == b"kept"
+        await kept.close()
+    await listener.stop(0.0)
+
+
+def _all_but_the_last_of_a_handshake(port: int, context: ssl.SSLContext) -> tuple[socket.socket, bytes]:
+    raw = socket.create_connection((HOST, port))
+    come, go = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(come, go, server_hostname=NAME)
+    while True:
+        try:
+            tls.do_handshake()
+        except ssl.SSLWantReadError:
+            raw.sendall(go.read())
+            come.write(raw.recv(65536))
+        else:
+            return raw, go.read()

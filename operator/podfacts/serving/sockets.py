@@ -68,15 +68,26 @@ class Secured(Plain):
             self._tls.do_handshake()
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return False
+        except OSError:
+            _forget_errors()
+            raise
+        # Whoever leaves with the last bytes of the handshake gets no session tickets. OpenSSL passes over that, not over its error.
+        _forget_errors()
         return True
 
     def read(self, into: memoryview) -> int | None:
         """How many bytes there were; 0 at the end."""
         assert self._tls is not None  # noqa: S101 - nobody reads before the handshake: for the type checker
         try:
-            return self._tls.recv_into(into)
+            if size := self._tls.recv_into(into):
+                return size
         except (ssl.SSLWantReadError, BlockingIOError):  # The latter after the goodbye.
             return None
+        except OSError:
+            _forget_errors()
+            raise
+        _forget_errors()
+        return 0
 
     def write(self, data: memoryview) -> int | None:
         """How many bytes it took: of one record, at most."""
@@ -85,10 +96,28 @@ class Secured(Plain):
             return self._tls.send(data)
         except ssl.SSLWantWriteError:
             return None
+        except OSError:
+            _forget_errors()
+            raise
 
     def goodbye(self) -> None:
         """Say it in TLS first, without waiting for the other side to say it too."""
         if self._tls is not None:
             with suppress(OSError, ValueError):
                 self._tls.unwrap()
+            _forget_errors()
         super().goodbye()
+
+
+NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+
+def _forget_errors() -> None:
+    """Empty OpenSSL's queue of errors, which belongs to the thread and not to a connection.
+
+    Python leaves an error of the network in it (a client's reset), and SSL_get_error(3) then answers for whoever has to wait
+    next, on whatever connection, with that error: an innocent would be ended. Of all that Python offers, a context that is
+    given ciphers which OpenSSL does not know empties it.
+    """
+    with suppress(ssl.SSLError):
+        NOBODY.set_ciphers("NONE")
