@@ -80,7 +80,7 @@ def _theirs(say: Say, image: str) -> Kubectl:
 def _install(kubectl: Kubectl, manifests: str, say: Say) -> None:
     say("kubectl apply -f deploy/install.yaml")
     kubectl.run("apply", "-f", "-", stdin=manifests)
-    for deployment in ("podfacts-controller", "podfacts-webhook"):
+    for deployment in ("podfacts-controller", "podfacts-webhook", "podfacts-webhook-spare"):
         _wait(kubectl, say, SYSTEM, f"deployment/{deployment}", "condition=Available")
     # Ready pods are not yet a Service that answers: the nodes learn of its endpoints a moment later.
     started = time.monotonic()

@@ -67,6 +67,7 @@ def test_no_object_is_there_twice() -> None:
     assert len(names(INSTALLED)) == len(set(names(INSTALLED)))
 
 
+@pytest.mark.fault("T1")
 def test_ignore_changes_the_failure_policy_and_nothing_else() -> None:
     objects = parsed(rendered("overlays/ignore"))
     [configuration] = by_kind(objects, "MutatingWebhookConfiguration").values()
@@ -144,6 +145,7 @@ def matches(expressions: list[Object], given: dict[str, str]) -> bool:
     return True
 
 
+@pytest.mark.fault("T4")
 @pytest.mark.parametrize(
     ("given", "asked"),
     [
@@ -160,6 +162,7 @@ def test_only_pods_that_opted_in_reach_us(given: dict[str, str], asked: bool) ->
     assert matches(WEBHOOK["objectSelector"]["matchExpressions"], given) is asked
 
 
+@pytest.mark.fault("T3", "T4")
 @pytest.mark.parametrize(
     ("namespace", "asked"),
     [
@@ -249,6 +252,7 @@ def test_the_webhook_leads_to_a_port_of_its_pods(entry: Object, deployment: str)
     assert f"--dns-name={target['name']}.{target['namespace']}.svc" in container(deployment)["args"]
 
 
+@pytest.mark.fault("T45")
 def test_applying_again_leaves_what_the_controller_keeps() -> None:
     assert "caBundle" not in WEBHOOK["clientConfig"]
     [secret] = by_kind(INSTALLED, "Secret").values()

@@ -44,6 +44,7 @@ def test_our_namespace_enforces_it() -> None:
     assert [given[f"pod-security.kubernetes.io/{mode}"] for mode in modes] == ["restricted"] * 3
 
 
+@pytest.mark.fault("T7")
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_two_replicas_are_spread_and_replaced_one_after_the_other(name: str) -> None:
     spec = DEPLOYED[name]["spec"]
@@ -126,6 +127,7 @@ def test_the_webhook_waits_for_the_ca_and_may_read_it() -> None:
     assert "subPath" not in mount  # it would never see a new CA
 
 
+@pytest.mark.fault("T34")
 @pytest.mark.parametrize("name", [*DEPLOYMENTS, SPARE])
 def test_resources_are_asked_for_and_memory_is_capped(name: str) -> None:
     resources = container(name)["resources"]

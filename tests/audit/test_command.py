@@ -150,6 +150,7 @@ def test_a_cluster_that_is_not_there(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.fault("T41")
 @pytest.mark.parametrize("output", ["table", "json", "sarif", "html", "openreports"])
 def test_no_control_character_of_a_name_gets_out(output: str, tmp_path: Path) -> None:
     file = tmp_path / "rbac.yaml"

@@ -158,6 +158,7 @@ def test_a_broken_file_is_said_by_line(file: str) -> None:
     assert f"{file}:5" in done.stderr
 
 
+@pytest.mark.fault("T41")
 def test_a_name_of_the_files_cannot_write_to_the_terminal(file: str) -> None:
     Path(file).write_text(FILE.replace("name: dev", r'name: "dev\e[31m"'))
     done = run("who-can", "get", "pods", "-n", "shop", "-f", file)

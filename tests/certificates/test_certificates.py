@@ -154,6 +154,7 @@ UNSOUND: dict[str, tuple[bytes, bytes, str]] = {
 }
 
 
+@pytest.mark.fault("T17")
 @pytest.mark.parametrize(("certificate", "key", "reason"), UNSOUND.values(), ids=UNSOUND)
 def test_an_unsound_ca_is_refused_in_one_sentence(certificate: bytes, key: bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=reason) as caught:
@@ -162,6 +163,7 @@ def test_an_unsound_ca_is_refused_in_one_sentence(certificate: bytes, key: bytes
     assert "PRIVATE KEY" not in str(caught.value)
 
 
+@pytest.mark.fault("T18")
 @pytest.mark.parametrize(
     ("now", "reason"),
     [
@@ -186,6 +188,7 @@ def test_names_that_no_certificate_can_hold_are_refused(names: tuple[str, ...]) 
         leaf(names=names)
 
 
+@pytest.mark.fault("T17")
 @given(garbage=st.binary(max_size=300), cut=st.integers(0, 800))
 def test_no_bytes_do_more_than_raise_value_error(garbage: bytes, cut: int) -> None:
     for certificate in (garbage, CA.certificate_pem[:cut] + garbage, CA.certificate_pem + garbage):

@@ -56,6 +56,7 @@ def test_a_lease_given_back_is_free_by_anybody_s_rules() -> None:
     assert (spec["holderIdentity"], spec["leaseDurationSeconds"]) == ("", 1)
 
 
+@pytest.mark.fault("T20")
 def test_a_stale_lease_is_taken_fifteen_seconds_after_it_was_first_seen_whatever_its_times_say() -> None:
     for renewed in ("2001-01-01T00:00:00.000000Z", "2099-01-01T00:00:00.000000Z", None):
         lease = {"spec": {"holderIdentity": "gone", "renewTime": renewed, "leaseDurationSeconds": 9999}}
@@ -66,6 +67,7 @@ def test_a_stale_lease_is_taken_fifteen_seconds_after_it_was_first_seen_whatever
         assert action(sight(lease, later, 115.0), "me", 115.0, TIMING) == "take"
 
 
+@pytest.mark.fault("T20")
 def test_a_lease_that_moves_is_never_taken() -> None:
     seen: Sighting | None = None
     for second in range(0, 600, 10):
@@ -74,6 +76,7 @@ def test_a_lease_that_moves_is_never_taken() -> None:
         assert action(seen, "me", second + 9.9, TIMING) == "wait"
 
 
+@pytest.mark.fault("T20")
 @given(
     skew=st.floats(-1e6, 1e6),
     last_renewal=st.floats(0, 100),

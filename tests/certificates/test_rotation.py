@@ -63,6 +63,7 @@ def test_without_a_webhook_configuration_the_secret_is_still_filled() -> None:
     assert actions(made) == ["created"]
 
 
+@pytest.mark.fault("T19")
 @pytest.mark.parametrize(
     "bundle",
     [b"", b"garbage", OLD.certificate_pem, CA.certificate_pem + OLD.certificate_pem, CA.certificate_pem[:-1]],
@@ -73,6 +74,7 @@ def test_a_bundle_changed_by_others_is_healed_and_the_secret_left_alone(bundle: 
     assert actions(made) == ["trusted"]
 
 
+@pytest.mark.fault("T15")
 def test_at_two_thirds_of_its_life_a_ca_gets_a_successor_that_does_not_sign() -> None:
     due = rotates_at(CA.certificate)
     assert due == NOW + POLICY.ca_lifetime * 2 / 3
@@ -94,6 +96,7 @@ def test_the_annotation_rotates_once() -> None:
     assert actions(again) == ["tidied"]
 
 
+@pytest.mark.fault("T15")
 def test_the_successor_signs_once_every_api_server_has_seen_it() -> None:
     first = step(ROTATING, uptime=500.0)
     assert first.reasons == ()
@@ -109,6 +112,7 @@ def test_the_successor_signs_once_every_api_server_has_seen_it() -> None:
     assert actions(made) == ["promoted"]
 
 
+@pytest.mark.fault("T15", "T19")
 def test_a_bundle_that_lost_the_successor_starts_the_wait_again() -> None:
     first = step(ROTATING, uptime=500.0)
     lost = step(ROTATING, first.memory, uptime=530.0, bundle=CA.certificate_pem)
@@ -137,6 +141,7 @@ def test_a_ca_about_to_end_hands_over_without_waiting() -> None:
     )
 
 
+@pytest.mark.fault("T15")
 def test_the_old_ca_goes_when_no_leaf_of_it_can_be_left() -> None:
     assert step(PROMOTED, now=UNTIL - timedelta(seconds=1)).reasons == ()
     made = step(PROMOTED, now=UNTIL)
@@ -176,6 +181,7 @@ GARBAGE: dict[str, tuple[dict[str, bytes], str]] = {
 }
 
 
+@pytest.mark.fault("T17")
 @pytest.mark.parametrize(("data", "reason"), GARBAGE.values(), ids=GARBAGE)
 def test_an_unsound_secret_is_made_anew_and_says_why(data: dict[str, bytes], reason: str) -> None:
     made = step(data, bundle=b"")
@@ -228,11 +234,13 @@ def test_a_broken_successor_is_dropped() -> None:
     assert actions(made) == ["tidied"]
 
 
+@pytest.mark.fault("T18")
 @pytest.mark.parametrize("minutes", [-59, -10, 10])
 def test_a_clock_that_is_a_little_off_writes_nothing(minutes: int) -> None:
     assert step(STEADY, step(STEADY).memory, now=NOW + timedelta(minutes=minutes)).reasons == ()
 
 
+@pytest.mark.fault("T18")
 def test_after_a_long_sleep_one_step_makes_all_right() -> None:
     made = step(ROTATING, now=NOW + timedelta(days=400))
     assert made.data is not None
@@ -257,6 +265,7 @@ def test_overwriting_at_every_round_does_not_grow_the_secret_without_end() -> No
     assert sum(map(len, data.values())) < 64 * 1024
 
 
+@pytest.mark.fault("T17")
 @given(
     data=st.dictionaries(
         st.sampled_from(

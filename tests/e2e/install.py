@@ -62,7 +62,7 @@ class Installed:
         return self.kubectl("apply", "-f", str(MANIFEST)).splitlines()
 
     def wait_available(self) -> float:
-        """Wait until both Deployments are whole and of their newest revision; return the seconds."""
+        """Wait until the Deployments are whole and of their newest revision; return the seconds."""
         start = time.monotonic()
         wait_for(lambda: all(map(self.whole, DEPLOYED)), 120, 0.2)
         return time.monotonic() - start

@@ -41,8 +41,9 @@ def pair(born: datetime, days: int = 365) -> dict[str, bytes]:
     return {"ca.crt": authority.certificate_pem, "ca.key": authority.key_pem}
 
 
+@pytest.mark.fault("T16")
 def test_first_start_of_three(here: Installation) -> None:
-    """The empty Secret is filled, the bundle set, once; two stand by, ready; SIGTERM hands over at once."""
+    """The empty Secret is filled, the bundle and the owner set, once; two stand by, ready; SIGTERM hands over at once."""
     replicas = [here.start() for _ in range(3)]
     first = wait_for(here.trusted, seconds=20)
     wait_for(lambda: all(replica.ask("/readyz")[0] == 200 for replica in replicas), seconds=10)
@@ -60,7 +61,8 @@ def test_first_start_of_three(here: Installation) -> None:
     assert here.trusted() == first, "a new leader finds everything right"
 
     wrote = [each for each in here.requests() if each[0] in ("update", "patch") and each[1] != "leases"]
-    assert wrote == [("update", "secrets", 200), ("patch", "mutatingwebhookconfigurations", 200)]
+    patched = ("patch", "mutatingwebhookconfigurations", 200)
+    assert wrote == [("update", "secrets", 200), patched, patched]
     assert {each[:2] for each in here.requests()} == {
         ("get", "leases"),
         ("update", "leases"),
@@ -72,6 +74,7 @@ def test_first_start_of_three(here: Installation) -> None:
     assert 403 not in {each[2] for each in here.requests()}
 
 
+@pytest.mark.fault("T16")
 async def test_three_that_all_believe_to_lead_make_one_ca(
     here: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +108,7 @@ async def test_three_that_all_believe_to_lead_make_one_ca(
     assert sum(filter(None, made)) == 20, "one CA each time"
 
 
+@pytest.mark.fault("T19")
 async def test_a_patch_meant_for_another_order_of_webhooks_touches_nothing(
     here: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,6 +146,7 @@ async def _until_unchanged(authority: Authority) -> None:
     pytest.fail("rounds that write without end")
 
 
+@pytest.mark.fault("T17")
 def test_an_unsound_secret_is_made_anew(here: Installation) -> None:
     """Garbage, torn, expired, of the future, emptied: trusted again in one round, and nothing crashes."""
     replica = here.start(poll=0.5, slack=1.0, leaf_lifetime=1.0)
@@ -175,6 +180,7 @@ def test_an_unsound_secret_is_made_anew(here: Installation) -> None:
     assert replica.metric('podfacts_authority_changes_total{action="regenerated"}') == 5
 
 
+@pytest.mark.fault("T19")
 def test_a_blanked_bundle_is_healed_without_a_hot_loop(here: Installation) -> None:
     """Ten times in a row, as a GitOps tool would: healed in 10 s, and not more than one write in 5 s."""
     here.start()
@@ -189,6 +195,7 @@ def test_a_blanked_bundle_is_healed_without_a_hot_loop(here: Installation) -> No
     assert 2 <= len(patches) <= spent / 5 + 2
 
 
+@pytest.mark.fault("T19")
 def test_nothing_but_our_own_bundle_is_touched(here: Installation) -> None:
     """An admin adds webhooks before and after ours, and annotations: only one field ever differs."""
 
@@ -285,6 +292,7 @@ def test_what_is_away_is_waited_for(here: Installation) -> None:
     assert replica.process.poll() is None
 
 
+@pytest.mark.fault("T15")
 def test_a_rotation_that_is_asked_for(here: Installation) -> None:
     """Trusted first, signing later, the old one gone in the end; one annotation, one rotation."""
     here.start(poll=0.3, settle=2.0, leaf_lifetime=1.0, slack=2.0)
@@ -321,6 +329,7 @@ def test_a_rotation_that_is_asked_for(here: Installation) -> None:
     assert "annotations" not in here.api.call("GET", here.secret_path).body["metadata"]
 
 
+@pytest.mark.fault("T20")
 def test_a_killed_leader_is_replaced_and_a_stale_lease_adopted(
     here: Installation, cluster: Cluster, api: Api, tmp_path: Path
 ) -> None:
@@ -354,6 +363,7 @@ def test_a_killed_leader_is_replaced_and_a_stale_lease_adopted(
         assert other.lease["leaseTransitions"] == 1
 
 
+@pytest.mark.fault("T20")
 def test_a_leader_that_is_cut_off_stops_and_comes_back(here: Installation, tmp_path: Path) -> None:
     """Nothing comes through to the leader: another one leads in 30 s, and the first is none the worse for it."""
     with Proxy(here.kubeconfig, tmp_path) as door:
@@ -378,6 +388,7 @@ def test_a_leader_that_is_cut_off_stops_and_comes_back(here: Installation, tmp_p
         assert first.stop() == 0
 
 
+@pytest.mark.fault("T13")
 def test_an_api_server_that_goes_away_and_comes_back(here: Installation, tmp_path: Path) -> None:
     with Proxy(here.kubeconfig, tmp_path) as door:
         replica = here.start(door.kubeconfig, poll=0.5)

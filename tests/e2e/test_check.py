@@ -151,14 +151,22 @@ def test_another_binding_of_our_account(sound: Installed, check: Run) -> None:
         sound.kubectl("delete", "clusterrolebinding", name)
 
 
+@pytest.mark.fault("T2")
 def test_no_webhook_replica(sound: Installed, check: Run) -> None:
-    sound.kubectl("scale", "-n", SYSTEM, "deployment/podfacts-webhook", "--replicas=0")
-    wait_for(lambda: not sound.pods("webhook"), 60)
-    found = failures(check())
-    assert any(
-        each.startswith("deployments: podfacts-webhook is scaled to 0: kubectl scale") for each in found
-    )
-    assert any(each.startswith("injection: the webhook cannot be asked: ") for each in found)
+    """Without the replicas the spare answers; without the spare as well nobody does."""
+
+    def away(component: str) -> list[str]:
+        sound.kubectl("scale", "-n", SYSTEM, f"deployment/podfacts-{component}", "--replicas=0")
+        wait_for(lambda: not sound.pods(component), 60)
+        return failures(check())
+
+    scaled = "deployments: podfacts-{} is scaled to 0: kubectl scale"
+    (alone,) = away("webhook")
+    assert alone.startswith(scaled.format("webhook"))
+    replicas, spare, injection = away("webhook-spare")
+    assert replicas == alone
+    assert spare.startswith(scaled.format("webhook-spare"))
+    assert injection.startswith("injection: the webhook cannot be asked: ")
 
 
 def test_no_controller_and_no_ca(sound: Installed, api: Api, check: Run) -> None:
@@ -200,6 +208,7 @@ def test_a_profile_that_is_not_in_force(sound: Installed, api: Api, profiles: st
             api.call("DELETE", f"{profiles}/{name}")
 
 
+@pytest.mark.fault("T1")
 def test_missed_pods_are_listed(sound: Installed, api: Api, namespace: str, check: Run) -> None:
     assert sound
     pods = f"/api/v1/namespaces/{namespace}/pods"

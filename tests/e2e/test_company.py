@@ -107,6 +107,7 @@ def env(container: dict[str, Any]) -> list[str]:
     return [each["name"] for each in container.get("env", [])]
 
 
+@pytest.mark.fault("T36")
 def test_a_container_that_another_webhook_brings_gets_its_facts(rival: Any) -> None:
     def bring(tree: dict[str, Any]) -> Patch:
         if any(each["name"] == "late" for each in tree["spec"]["containers"]):
@@ -128,6 +129,7 @@ def test_a_container_that_another_webhook_brings_gets_its_facts(rival: Any) -> N
     assert record["kept"] == ["late: env POD_NAME is the author's"]
 
 
+@pytest.mark.fault("T36")
 def test_env_that_another_webhook_takes_away_comes_back_once(rival: Any) -> None:
     calls = []
 
@@ -142,6 +144,7 @@ def test_env_that_another_webhook_takes_away_comes_back_once(rival: Any) -> None
     assert env(said.body["spec"]["containers"][0]) == NAMES
 
 
+@pytest.mark.fault("T36")
 def test_a_name_that_another_webhook_sets_first_is_kept(rival: Any, request: pytest.FixtureRequest) -> None:
     def claim(tree: dict[str, Any]) -> Patch:
         theirs = {"name": "POD_NAME", "value": "theirs"}

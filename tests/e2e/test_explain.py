@@ -163,6 +163,7 @@ def _now(api: Api, path: str) -> datetime:
     return max(datetime.fromisoformat(each["time"]) for each in fields)
 
 
+@pytest.mark.fault("T1", "T4")
 def test_where_the_webhook_is_not_asked(explain: Callable[..., Done], made: Callable[..., str]) -> None:
     made(pod("away", "true"), "plain")
     done = explain("away", "-o", "json", door="plain")

@@ -131,6 +131,7 @@ def test_the_authors_variables_may_use_ours(pod: Any) -> None:
     assert seen.log("main") == "started as uses\n"
 
 
+@pytest.mark.fault("T36")
 def test_the_author_wins_in_the_container(pod: Any) -> None:
     seen = pod(
         {
@@ -153,6 +154,7 @@ def test_the_author_wins_in_the_container(pod: Any) -> None:
     assert seen.files("main", "/etc/downward") == {}
 
 
+@pytest.mark.fault("T25", "T39")
 def test_a_mount_inside_a_read_only_mount_would_not_start_and_so_is_not_made(
     pod: Any, api: Api, namespaces: dict[str, str]
 ) -> None:
@@ -198,6 +200,7 @@ def test_a_changed_label_reaches_the_file_and_not_thevariables(pod: Any, api: Ap
     assert (seen.env("main")["APP"], seen.env("main")["TEAM"]) == ("before", "")
 
 
+@pytest.mark.fault("T39")
 def test_a_restricted_namespace_takes_the_injected_pod(
     pod: Any, api: Api, namespaces: dict[str, str]
 ) -> None:

@@ -57,6 +57,7 @@ def test_the_controller_adds_changes_and_removes_facts(fence: Fence) -> None:
     assert annotations(said) == {"theirs": "1", ZONE: "c", RECORD: "{}", "podfacts.dev/x": "1"}
 
 
+@pytest.mark.fault("T38")
 @pytest.mark.parametrize("bare", [False, True], ids=["usual", "bare"])
 @pytest.mark.parametrize(
     "change",
@@ -118,6 +119,7 @@ def test_the_controller_has_no_right_on_pods_and_given_one_it_is_fenced(fence: F
 # Everybody else.
 
 
+@pytest.mark.fault("T38")
 @pytest.mark.parametrize("door", ["", "/status"])
 @pytest.mark.parametrize(
     "change",
@@ -152,6 +154,7 @@ def test_nor_by_a_put_that_leaves_it_out_and_nor_can_the_administrator(fence: Fe
     told(fence.tenant.call("PUT", path, tree), 200)
 
 
+@pytest.mark.fault("T38")
 def test_a_pod_that_did_not_opt_in_is_created_without_facts(fence: Fence) -> None:
     pods, inject = f"/api/v1/namespaces/{fence.plain}/pods", "podfacts.dev/inject"
     for key in (ZONE, RECORD):

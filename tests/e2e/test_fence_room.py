@@ -22,6 +22,7 @@ def fence(cluster: Cluster, api: Api) -> Iterator[Fence]:
     yield from fenced(cluster, api)
 
 
+@pytest.mark.fault("T22")
 @pytest.mark.parametrize("there", [BIG, WIDE, {**MANY, "more": "x" * 4 * KIB}], ids=["big", "wide", "many"])
 def test_a_pod_leaves_room_for_the_facts_of_its_node(fence: Fence, there: dict[str, str]) -> None:
     size = sum(len(key.encode()) + len(value.encode()) for key, value in there.items())
@@ -32,6 +33,7 @@ def test_a_pod_leaves_room_for_the_facts_of_its_node(fence: Fence, there: dict[s
     told(fence.tenant.call("POST", pods.format(fence.plain), pod("big", {}, there), dryRun="All"), 201)
 
 
+@pytest.mark.fault("T22")
 def test_to_the_byte(fence: Fence) -> None:
     pods = f"/api/v1/namespaces/{fence.room}/pods"
     for more, status in ((0, 201), (1, 422)):
@@ -56,6 +58,7 @@ def test_a_pod_that_is_too_big_already_can_be_made_smaller_and_lives_on(fence: F
     told(fence.tenant.call("PATCH", path, annotated(**BIG)), 200)  # It is bound: no facts will come that way.
 
 
+@pytest.mark.fault("T25")
 def test_a_pod_with_35000_annotations_keeps_nobody_busy(fence: Fence, api: Api) -> None:
     """Over so many, one `all` takes five seconds on an idle machine; all that happens here takes one."""
     pods, crowd = "/api/v1/namespaces/{}/pods", {f"k{n}": "" for n in range(35_000)}

@@ -89,6 +89,7 @@ def put(api: Api, value: str | None) -> None:
         )
 
 
+@pytest.mark.fault("T43")
 async def test_a_node_comes_changes_and_goes(api: Api, profiles: str, account: Path) -> None:
     assert profiles
     async with followed(account) as picture:
@@ -97,6 +98,7 @@ async def test_a_node_comes_changes_and_goes(api: Api, profiles: str, account: P
             await until(partial(shows, picture, value), 2)
 
 
+@pytest.mark.fault("T44")
 @pytest.mark.parametrize("state", ["cut", "refused"])
 async def test_what_happened_while_it_was_away_is_known_afterwards(
     api: Api, profiles: str, account: Path, proxy: Proxy, state: Any
@@ -114,6 +116,7 @@ async def test_what_happened_while_it_was_away_is_known_afterwards(
         await until(lambda: label(picture) == "after")
 
 
+@pytest.mark.fault("T44")
 async def test_a_watch_that_says_nothing_more_is_opened_anew(
     api: Api, profiles: str, account: Path, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,6 +132,7 @@ async def test_a_watch_that_says_nothing_more_is_opened_anew(
         await until(lambda: label(picture) == "after")
 
 
+@pytest.mark.fault("T44")
 async def test_a_watch_that_comes_too_late_begins_with_a_list(
     api: Api, profiles: str, account: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +160,7 @@ async def test_a_watch_that_comes_too_late_begins_with_a_list(
         await until(lambda: label(picture) == "2")
 
 
+@pytest.mark.fault("T40")
 async def test_a_missing_right_is_said_and_nobody_is_served(
     api: Api, profiles: str, account: Path, namespaces: dict[str, str]
 ) -> None:

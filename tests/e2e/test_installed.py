@@ -157,6 +157,7 @@ RESTRICTED = {
 }
 
 
+@pytest.mark.fault("T4")
 def test_who_is_left_alone(here: Installed, namespace: str) -> None:
     """Not even asked for, by the replicas' own counters."""
 
@@ -300,6 +301,7 @@ def big(name: str, size: int, label: str = "true") -> dict[str, Any]:
     return pod
 
 
+@pytest.mark.fault("T21")
 def test_a_big_pod_is_injected(here: Installed, namespace: str) -> None:
     path = f"/api/v1/namespaces/{namespace}/pods"
     made = here.api.create(path, big("big", 1_360_000))
@@ -309,6 +311,7 @@ def test_a_big_pod_is_injected(here: Installed, namespace: str) -> None:
     assert injected(here.api.create(path, big("bigger", 2_900_000), dryRun="All"))
 
 
+@pytest.mark.fault("T22")
 def test_what_etcd_does_not_take_is_refused_at_once(here: Installed, namespace: str) -> None:
     """1.5 MiB. A pod that fits without its facts and not with them is refused like any other that is too big."""
     path = f"/api/v1/namespaces/{namespace}/pods"
@@ -330,12 +333,13 @@ def test_what_etcd_does_not_take_is_refused_at_once(here: Installed, namespace: 
 
 def test_the_logs_are_json_and_hold_no_key_and_no_error(here: Installed) -> None:
     lines = here.lines.read()
-    assert len(lines) == 4
+    assert len(lines) == 5
     assert min(map(len, lines.values())) > 0
     assert here.lines.keys()
     assert here.lines.unfit() == []
 
 
+@pytest.mark.fault("T40")
 def test_the_api_server_was_asked_for_what_rbac_says_and_nothing_else(here: Installed) -> None:
     for component in COMPONENTS:
         # None that is not used, either.
@@ -343,6 +347,7 @@ def test_the_api_server_was_asked_for_what_rbac_says_and_nothing_else(here: Inst
         assert odd(here, component) == set()
 
 
+@pytest.mark.fault("T6")
 def test_the_end_in_the_order_of_the_readme(here: Installed, namespace: str, workloads: Any) -> None:
     path = f"/api/v1/namespaces/{namespace}/pods"
     here.kubectl("delete", "mutatingwebhookconfiguration", "podfacts")

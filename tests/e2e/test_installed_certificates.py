@@ -21,6 +21,7 @@ from tests.e2e.api import Api
 from tests.e2e.conftest import REPOSITORY, wait_for
 from tests.e2e.install import (
     COMPONENTS,
+    DEPLOYED,
     SECRET,
     SYSTEM,
     Installed,
@@ -31,6 +32,7 @@ from tests.e2e.install import (
     seconds,
 )
 from tests.e2e.install_load import Admissions, not_injected
+from tests.e2e.install_replicas import spare
 from tests.e2e.install_rights import asked, odd, rules
 
 pytestmark = [
@@ -117,7 +119,7 @@ class CertManager:
 
     def pods(self) -> list[Tree]:
         path = f"/api/v1/namespaces/{self.NAMESPACE}/pods"
-        query = {"labelSelector": "app.kubernetes.io/component=webhook"}
+        query = {"labelSelector": "app.kubernetes.io/component in (webhook, webhook-spare)"}
         found: list[Tree] = self.here.api.call("GET", path, **query).body["items"]
         return found
 
@@ -138,7 +140,7 @@ def cert_manager(here: Installed, namespace: str) -> Iterator[CertManager]:
     # The installation's own configuration leaves kube-node-lease out: a pod there has its facts from this one.
     made = CertManager(here, [namespace, "kube-node-lease"])
     try:
-        for component in COMPONENTS:
+        for component in DEPLOYED:
             words = ("rollout", "status", f"deployment/podfacts-{component}", "-n", made.NAMESPACE)
             here.kubectl(*words, "--timeout=120s")
         yield made
@@ -157,26 +159,32 @@ END = b"-----END CERTIFICATE-----\n"
 
 
 def issuers(here: Installed) -> set[str]:
-    """Who has signed what the replicas serve, each verified against the caBundle in force."""
+    """Who has signed what the replicas and the spare serve, each verified against the caBundle in force."""
     bundle = here.bundle()
-    return {leaf(pod, bundle).issuer.rfc4514_string() for pod in here.pods("webhook")}
+    return {leaf(pod, bundle).issuer.rfc4514_string() for pod in servers(here)}
+
+
+def servers(here: Installed) -> list[Tree]:
+    """The replicas and the spare."""
+    return [*here.pods("webhook"), spare(here)]
 
 
 def subject(ca: bytes) -> str:
     return x509.load_pem_x509_certificate(ca).subject.rfc4514_string()
 
 
+@pytest.mark.fault("T14", "T15")
 def test_new_certificates_arrive_and_nobody_notices(
     here: Installed, namespace: str, cert_manager: CertManager
 ) -> None:
     """The installation gets a new CA, the overlay for cert-manager a new certificate: one wait for the kubelet.
 
-    Every pod of the load is asked for at both, with `failurePolicy: Fail`: one that either fails is one that fails.
+    A call that is lost would be repeated at the spare: none is, for every certificate is good.
     """
     # An API server sees a new caBundle within a second; the shipped minute of waiting for it would only be waited for.
     here.kubectl("set", "env", "deployment/podfacts-controller", "-n", SYSTEM, "PODFACTS_SETTLE=5s")
     here.wait_available()
-    before = {pod["metadata"]["uid"] for pod in (*here.pods("webhook"), *cert_manager.pods())}
+    before = {pod["metadata"]["uid"] for pod in (*servers(here), *cert_manager.pods())}
     old = here.secret()["ca.crt"]
     assert issuers(here) == {subject(old)}
 
@@ -199,7 +207,7 @@ def test_new_certificates_arrive_and_nobody_notices(
         "annotations", {}
     )
     assert here.restarts() == 0
-    after = [*here.pods("webhook"), *cert_manager.pods()]
+    after = [*servers(here), *cert_manager.pods()]
     assert {pod["metadata"]["uid"] for pod in after} == before
     assert {status["restartCount"] for pod in after for status in pod["status"]["containerStatuses"]} == {0}
 
@@ -207,21 +215,22 @@ def test_new_certificates_arrive_and_nobody_notices(
 # -- broken ones -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("T19")
 def test_a_blanked_bundle_is_healed(here: Installed, namespace: str) -> None:
     path = f"/api/v1/namespaces/{namespace}/pods"
     before = here.bundle()
-    place = "/webhooks/0/clientConfig/caBundle"
+    places = [
+        f"/webhooks/{index}/clientConfig/caBundle" for index in range(2)
+    ]  # The spare's too: nobody is left.
     foreign = base64.b64encode(new_authority(datetime.now(UTC), timedelta(days=1)).certificate_pem).decode()
-    for operation in (
-        {"op": "remove", "path": place},
-        {"op": "add", "path": place, "value": foreign},
-    ):
-        words = ("mutatingwebhookconfiguration", "podfacts", "--type=json", "-p", json.dumps([operation]))
-        here.kubectl("patch", *words)
+    for operation in ({"op": "remove"}, {"op": "add", "value": foreign}):
+        operations = json.dumps([{**operation, "path": place} for place in places])
+        here.kubectl("patch", "mutatingwebhookconfiguration", "podfacts", "--type=json", "-p", operations)
         assert seconds(lambda: here.bundle() == before) < 10
         assert seconds(lambda: not not_injected(here.api, path)) < 5
 
 
+@pytest.mark.fault("T17")
 def test_an_emptied_secret_is_filled_and_nobody_notices(here: Installed, namespace: str) -> None:
     """A new CA, then; but the replicas serve leaves of the old one, so that one stays trusted."""
     old = here.secret()["ca.crt"]
@@ -244,6 +253,7 @@ def said(here: Installed, event: str) -> list[str]:
     return [str(each.get("detail")) for each in map(json.loads, lines) if each["event"] == event]
 
 
+@pytest.mark.fault("T17")
 def test_what_was_deleted_is_missed_and_comes_back_with_the_manifest(here: Installed, namespace: str) -> None:
     """Alive meanwhile, and unready with the reason; it may create nothing itself."""
     path = f"/api/v1/namespaces/{namespace}/pods"

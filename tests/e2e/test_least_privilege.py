@@ -185,6 +185,7 @@ NEEDED: dict[Call, Feature] = {
 }
 
 
+@pytest.mark.fault("T40")
 def test_the_table_has_every_right_of_the_controller_and_no_other() -> None:
     assert set(NEEDED) == rules("controller") | rules("evict/evict")
 
@@ -222,11 +223,13 @@ def complains(leader: Replica, seconds: float) -> bool:
 FEATURES = sorted(set(NEEDED.values()), key=lambda feature: feature.__name__)
 
 
+@pytest.mark.fault("T40")
 @pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.__name__)
 def test_each_feature_works_with_all_rights(here: Keeping, feature: Feature) -> None:
     assert shown(here, feature, f"with-{feature.__name__.replace('_', '-')}", SOON)
 
 
+@pytest.mark.fault("T40")
 @pytest.mark.parametrize("call", NEEDED, ids=lambda call: "-".join(filter(None, call)))
 def test_without_any_one_right_a_feature_fails(here: Keeping, call: Call) -> None:
     tag = "no-" + "-".join(each.lower().replace("/", "-").replace(".", "-") for each in (call[0], call[2]))
@@ -303,17 +306,20 @@ def heard(picture: Picture, here: Keeping) -> bool:
 FOLLOWED = sorted(rules("webhook"))
 
 
+@pytest.mark.fault("T40")
 def test_the_webhook_has_these_rights_and_no_other() -> None:
     resources = {("", "nodes"), ("", "namespaces"), ("podfacts.dev", "profiles")}
     assert {(call[1], call[2]) for call in FOLLOWED} == resources
     assert {call[0] for call in FOLLOWED} == {"list", "watch"}
 
 
+@pytest.mark.fault("T40")
 async def test_the_webhook_knows_the_cluster_with_all_rights(here: Keeping, account: Path) -> None:
     forget(here)
     assert await shows(Picture({"default": DEFAULT}, admit_unknown=False), here, account, changes=True)
 
 
+@pytest.mark.fault("T40")
 @pytest.mark.parametrize("call", FOLLOWED, ids=lambda call: "-".join(filter(None, call)))
 async def test_without_any_one_right_the_webhook_lacks_something(
     here: Keeping, account: Path, call: Call

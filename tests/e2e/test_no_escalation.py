@@ -67,6 +67,7 @@ def bindings(cluster: Cluster) -> set[str]:
     return set(cluster.kubectl("get", kinds, "-A", "-o", how).stdout.split())
 
 
+@pytest.mark.fault("T38")
 @pytest.mark.parametrize("wish", [API_ACCESS, AMBASSADOR])
 def test_opting_in_changes_no_right_of_anybody(cluster: Cluster, api: Api, namespace: str, wish: str) -> None:
     account = f"system:serviceaccount:{namespace}:default"
@@ -80,6 +81,7 @@ def test_opting_in_changes_no_right_of_anybody(cluster: Cluster, api: Api, names
     assert after == before
 
 
+@pytest.mark.fault("T38")
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -100,6 +102,7 @@ def test_a_wish_for_more_is_refused(cluster: Cluster, namespace: str, key: str, 
     assert 'admission webhook "pods.podfacts.dev" denied the request: podfacts: ' in " ".join(said.split())
 
 
+@pytest.mark.fault("T38")
 def test_a_forged_record_decides_nothing(cluster: Cluster, api: Api, namespace: str) -> None:
     pod = tree("forged")
     pod["metadata"]["annotations"] = {
@@ -117,6 +120,7 @@ def test_a_forged_record_decides_nothing(cluster: Cluster, api: Api, namespace: 
     ]
 
 
+@pytest.mark.fault("T38", "T39")
 @pytest.mark.parametrize("profile", ["vault", "proxied", "true"])
 def test_the_token_is_of_the_pods_own_account_whatever_the_profile(
     cluster: Cluster, api: Api, namespace: str, profile: str
@@ -143,6 +147,7 @@ def test_the_token_is_of_the_pods_own_account_whatever_the_profile(
     assert "no-such-account" in as_tenant(cluster, namespace, foreign)
 
 
+@pytest.mark.fault("T38")
 def test_the_tenant_reaches_nothing_beyond_the_namespace(api: Api, namespace: str) -> None:
     assert _may(api, "get", "secrets", namespace)
     for verb, resource, where in (

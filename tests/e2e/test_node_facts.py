@@ -189,6 +189,7 @@ def waiting(api: Api, namespace: str) -> Iterator[Callable[..., str]]:
         api.call("DELETE", f"{path}/{name}", gracePeriodSeconds="0")
 
 
+@pytest.mark.fault("T38")
 def test_nobody_can_set_a_nodes_fact_beforehand(
     api: Api, namespace: str, profile: str, fake: Callable[..., str], waiting: Callable[..., str]
 ) -> None:
@@ -209,6 +210,7 @@ def test_nobody_can_set_a_nodes_fact_beforehand(
     assert shown == {"machine": "", "place": "", "memory": "", "cluster-name": "prod-1", "anything": None}
 
 
+@pytest.mark.fault("T22", "T43")
 def test_a_bad_value_never_bricks_a_later_update(
     api: Api, namespace: str, profile: str, fake: Callable[..., str], waiting: Callable[..., str]
 ) -> None:
@@ -274,6 +276,7 @@ def test_a_namespace_without_the_label_is_not_asked_for(
         )
 
 
+@pytest.mark.fault("T1", "T11")
 @pytest.mark.parametrize("behaviour", ["refused", "silent"])
 def test_a_binding_goes_through_whatever_the_webhook_does(
     api: Api,

@@ -71,6 +71,7 @@ def told(node: dict[str, Any]) -> dict[str, str]:
     }
 
 
+@pytest.mark.fault("T43")
 def test_two_hundred_pods_have_the_facts_of_their_own_nodes(
     node: Cluster, api: Api, namespace: str, profile: str
 ) -> None:

@@ -148,6 +148,7 @@ spec: {policyName: NAME, matchResources: {}}
 """
 
 
+@pytest.mark.fault("T36")
 @pytest.mark.parametrize("name", ["aaa", "zzz"])
 def test_a_container_that_another_policy_adds_gets_its_facts_once(name: str, api: Api, twin: Twin) -> None:
     paths = [created(api, tree) for tree in yaml.safe_load_all(LATE.replace("NAME", name))]

@@ -162,13 +162,16 @@ def admitted(api: Api, namespace: str) -> bool:
     return "podfacts.dev/injected" in said.body["metadata"].get("annotations", {})
 
 
+@pytest.mark.fault("T14", "T15")
 def test_no_admission_fails_while_the_ca_is_rotated(cluster: Cluster, api: Api, tmp_path: Path) -> None:
     replicas: list[Served] = []
     with ExitStack() as stack:
         here = stack.enter_context(installed(cluster, api, tmp_path))
 
         def pointed(tree: dict[str, Any]) -> None:
-            tree["webhooks"][0]["clientConfig"] = {"url": f"https://{cluster.node_ip}:{PORT}/mutate"}
+            first = tree["webhooks"][0]
+            first["clientConfig"] = {"url": f"https://{cluster.node_ip}:{PORT}/mutate"}
+            first.update(failurePolicy="Fail", timeoutSeconds=3)  # No spare hides a call that fails.
 
         def admit() -> None:
             assert admitted(api, here.name), "an admission failed"

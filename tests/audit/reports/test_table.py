@@ -69,6 +69,7 @@ def test_colour_is_by_severity() -> None:
     assert [found and found[1] for found in codes] == ["1;31", "31", "33"]
 
 
+@pytest.mark.fault("T41")
 def test_no_name_moves_the_cursor() -> None:
     hostile = replace(READER, message="\x1b[2J\r\n\u202egone", binding=("RoleBinding", "a\x07", "b\x9b31m"))
     text = plain(replace(EMPTY, findings=(hostile,), scope="\x1b]0;title\x07"))
