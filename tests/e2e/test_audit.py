@@ -36,7 +36,10 @@ class Auditor:
     def __init__(self, cluster: Cluster, api: Api, folder: Path) -> None:
         self._api = api
         wait_for(lambda: api.call("POST", "/api/v1/namespaces", {"metadata": {"name": NAME}}).status == 201)
-        api.create(f"/api/v1/namespaces/{NAME}/serviceaccounts", {"metadata": {"name": "auditor"}})
+        # Of a namespace that has just been made anew, admission may believe for a moment that it is being terminated.
+        account = {"metadata": {"name": "auditor"}}
+        accounts = f"/api/v1/namespaces/{NAME}/serviceaccounts"
+        wait_for(lambda: api.call("POST", accounts, account).status == 201)
         api.create(f"{RBAC}/clusterroles", {"metadata": {"name": NAME}, "rules": []})
         reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": NAME}
         subject = {"kind": "ServiceAccount", "name": "auditor", "namespace": NAME}

@@ -404,3 +404,10 @@ def _all_but_the_last_of_a_handshake(port: int, context: ssl.SSLContext) -> tupl
             come.write(raw.recv(65536))
         else:
             return raw, go.read()
+
+
+def test_no_session_tickets_are_written(watched: Watched) -> None:
+    watched.secret.write_authority(authority())
+    served = watched.look()
+    assert served is not None
+    assert served.context.num_tickets == 0
