@@ -53,8 +53,8 @@ def unasked(api: Api) -> Iterator[str]:
     api.call("DELETE", path)
 
 
-def essence(pod: dict[str, Any]) -> dict[str, Any]:
-    """The pod without what the API server makes up for each one anew, the name of the token's volume among it.
+def essence(pod: dict[str, Any], kept: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """The pod without what the API server makes up for each one anew, the token's volume among it, unless it is one of ``kept``.
 
     Nor its quality of service: a sidecar with requests makes a pod burstable that had none.
     """
@@ -63,7 +63,11 @@ def essence(pod: dict[str, Any]) -> dict[str, Any]:
     for key in ("uid", "resourceVersion", "creationTimestamp", "managedFields"):
         pod["metadata"].pop(key, None)
     spec = pod["spec"]
-    made = [each["name"] for each in spec.get("volumes", []) if each["name"].startswith("kube-api-access-")]
+    made = [
+        each["name"]
+        for each in spec.get("volumes", [])
+        if each["name"].startswith("kube-api-access-") and each["name"] not in kept
+    ]
     spec["volumes"] = [each for each in spec.get("volumes", []) if each["name"] not in made]
     for container in (*spec["containers"], *spec.get("initContainers", [])):
         mounts = container.get("volumeMounts", [])
@@ -89,7 +93,9 @@ def taken_alike(api: Api, path: str, pod: dict[str, Any]) -> None:
     assert after["spec"].get("automountServiceAccountToken", automount) in (automount, False)
     assert within(before, after, replaced)
     # As the API server gives it back, with its defaults.
-    assert inject({**after, "metadata": injected.body["metadata"]}, PROFILES).patch == ()
+    own = frozenset(each["name"] for each in pod["spec"].get("volumes") or ())
+    back = essence(injected.body, own)
+    assert inject({**back, "metadata": injected.body["metadata"]}, PROFILES).patch == ()
 
 
 RANDOM = settings(

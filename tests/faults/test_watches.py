@@ -37,17 +37,26 @@ RESYNC = 60  # Seconds, at most.
 
 
 class Heard:
-    """Who listens: what is there by name, and how often it was told of each."""
+    """Who listens: what is there by name, how often it was told of each, and what was told again that it knew.
+
+    Others change nodes, too, where a controller manager runs: so it is by its version that a thing is known.
+    """
 
     def __init__(self) -> None:
         self.nodes: dict[str, str] = {}
         self.times: Counter[str] = Counter()
+        self.again: list[str] = []
         self.lists = 0
+        self._known: set[tuple[str, str]] = set()
         self._seen: dict[str, float] = {}
 
     def take(self, tree: Any, gone: bool) -> None:
         name = tree["metadata"]["name"]
         self.times[name] += 1
+        version = (name, tree["metadata"]["resourceVersion"])
+        if version in self._known:
+            self.again.append(name)
+        self._known.add(version)
         self._seen[name] = time.monotonic()
         if gone:
             self.nodes.pop(name, None)
@@ -168,7 +177,7 @@ async def test_a_watch_that_is_cut_goes_on_where_it_was_and_tells_nothing_twice(
         proxy.turn("open")
         await until(lambda: heard.nodes == {names[0]: "after"})
         assert heard.lists == 1
-        assert heard.times == {names[0]: 2, names[1]: 2}
+        assert heard.again == []
 
 
 async def test_a_watch_that_says_nothing_more_is_begun_anew_and_its_age_is_shown_meanwhile(
@@ -186,7 +195,7 @@ async def test_a_watch_that_says_nothing_more_is_begun_anew_and_its_age_is_shown
         await until(lambda: heard.nodes[names[0]] == "after")
         assert vitals.age("nodes") < 2
         assert heard.lists == 1
-        assert heard.times == {names[0]: 2, names[1]: 1}
+        assert heard.again == []
         proxy.turn("cut")  # A connection that hangs takes half a minute to end.
 
 
@@ -203,7 +212,7 @@ async def test_a_watch_that_comes_too_late_begins_with_a_list_which_forgets_what
         assert heard.lists == 2
         label(api, names[0], "after")
         await until(lambda: heard.nodes == {names[0]: "after"})
-        assert heard.times[names[0]] == 3, "by each list once, and when it changed"
+        assert heard.times[names[0]] >= 3, "by each list once, and when it changed"
 
 
 async def test_an_object_that_is_not_understood_is_one_and_the_others_are_followed(
@@ -258,7 +267,7 @@ async def test_bookmarks_alone_keep_a_watch_from_growing_old(
         await until(lambda: int(crowd._version) >= latest, 30)
         assert latest > began
         assert heard.lists == 1
-        assert heard.times == dict.fromkeys(names[:2], 1)
+        assert heard.again == []
 
 
 async def test_a_missing_right_is_raised_but_not_that_of_a_moment(
