@@ -46,6 +46,7 @@ def test_first_start_of_three(here: Installation) -> None:
     """The empty Secret is filled, the bundle and the owner set, once; two stand by, ready; SIGTERM hands over at once."""
     replicas = [here.start() for _ in range(3)]
     first = wait_for(here.trusted, seconds=20)
+    wait_for(lambda: here.configuration["metadata"].get("ownerReferences"), seconds=20)
     wait_for(lambda: all(replica.ask("/readyz")[0] == 200 for replica in replicas), seconds=10)
     assert [replica.ask("/healthz")[0] for replica in replicas] == [200, 200, 200]
     assert sum(replica.metric("podfacts_controller_leading") for replica in replicas) == 1
