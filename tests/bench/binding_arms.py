@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import apiserver_doors as doors
 import binding_scheduler as scheduler
@@ -32,17 +32,7 @@ PREFIX = "facts.podfacts.dev/"
 Tree = dict[str, Any]
 
 
-class Arm(NamedTuple):
-    """A namespace, and who is asked when its pods are bound."""
-
-    name: str
-    namespace: str
-    server: processes.Server | None = None
-
-    @property
-    def pods(self) -> str:
-        """Where its pods are."""
-        return f"/api/v1/namespaces/{self.namespace}/pods"
+Arm = doors.Door  # A namespace, and who is asked when its pods are bound.
 
 
 def pod(name: str) -> Tree:

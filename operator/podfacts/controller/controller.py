@@ -25,6 +25,7 @@ from podfacts.controller.hearing import Terms
 from podfacts.controller.keeper import Authority, Place
 from podfacts.controller.metrics import ControllerMetrics
 from podfacts.controller.term import Term
+from podfacts.core.explanation import AGAIN_WEBHOOK, NODES_WEBHOOK, PODS_WEBHOOK
 from podfacts.core.profile import DEFAULT, Profile
 from podfacts.serving.listener import CannotBind
 from podfacts.serving.probes import probes
@@ -48,7 +49,7 @@ class Settings:
     host: str = "::"
     secret: str = "podfacts-ca"  # noqa: S105  a name
     webhook_configuration: str = "podfacts"
-    webhooks: tuple[str, ...] = ("pods.podfacts.dev", "pods-again.podfacts.dev", "nodes.podfacts.dev")
+    webhooks: tuple[str, ...] = (PODS_WEBHOOK, AGAIN_WEBHOOK, NODES_WEBHOOK)
     lease: str = "podfacts-controller"
     ca_lifetime: timedelta = timedelta(days=365)
     leaf_lifetime: timedelta = timedelta(hours=24)
