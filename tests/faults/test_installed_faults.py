@@ -15,10 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import Cluster
-from tests.e2e.api import Api
 from tests.e2e.conftest import REPOSITORY, wait_for
-from tests.e2e.install import SYSTEM, Installed, installed, leaf, namespaced, seconds
+from tests.e2e.install import SYSTEM, Installed, leaf, namespaced, seconds
 from tests.e2e.install_load import Admissions, not_injected
 from tests.e2e.install_replicas import SPARE, busiest, process, ready, renewed, settled, spare
 from tests.faults.bursts import both, burst, waiting
@@ -35,12 +33,6 @@ class Many(Admissions):
 
     THREADS = 6
     PER_SECOND = 48
-
-
-@pytest.fixture(scope="module")
-def here(cluster: Cluster, api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
-    with installed(cluster, api, tmp_path_factory.mktemp("installed")) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import Cluster
-from tests.e2e.api import Api
 from tests.e2e.conftest import REPOSITORY, wait_for
-from tests.e2e.install import SYSTEM, Installed, installed, leaf, namespaced
+from tests.e2e.install import SYSTEM, Installed, leaf, namespaced
 from tests.e2e.install_load import Admissions, injected, not_injected, opted_in
 from tests.e2e.install_replicas import SPARE, process, ready, settled
 
@@ -44,12 +42,6 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(f"the history does not reach back to {BEFORE}: {packed.stderr.decode().strip()}")
     subprocess.run(["tar", "x"], cwd=folder, input=packed.stdout, check=True)
     return folder
-
-
-@pytest.fixture(scope="module")
-def here(cluster: Cluster, api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
-    with installed(cluster, api, tmp_path_factory.mktemp("installed")) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
