@@ -72,19 +72,24 @@ def may(here: Installed, component: str, call: Call, namespace: str = SYSTEM) ->
     return bool(said["status"]["allowed"])
 
 
-def calls(here: Installed, component: str) -> list[tuple[Call, int]]:
-    """What a service account has asked the API server since the installation, and the answers' statuses."""
+def answered(here: Installed, component: str) -> list[dict[str, Any]]:
+    """The API server's own record of what a service account has asked since the installation."""
     user = f"system:serviceaccount:{SYSTEM}:podfacts-{component}"
     with here.cluster.audit_log.open("rb") as log:
         log.seek(here.audited)
         events = [json.loads(line) for line in log if user.encode() in line]
     return [
-        (_call(event), event["responseStatus"]["code"])
+        event
         for event in events
         # A watch is answered when it begins, and complete when it ends.
         if event["stage"] == ("ResponseStarted" if event["verb"] == "watch" else "ResponseComplete")
         and event["user"]["username"] == user
     ]
+
+
+def calls(here: Installed, component: str) -> list[tuple[Call, int]]:
+    """What a service account has asked the API server since the installation, and the answers' statuses."""
+    return [(_call(event), event["responseStatus"]["code"]) for event in answered(here, component)]
 
 
 # 404: what was deleted, a pod before its facts could be written among it. 429 is said of profiles while their definition
@@ -98,14 +103,20 @@ FINE = {
 }
 
 
+# What stands in place of an answer for which the caller did not wait: a process that was ended meanwhile.
+LEFT = "context canceled"
+
+
 def asked(here: Installed, component: str) -> set[Call]:
     """What a service account has asked for; the version, and what kinds there are, everybody may ask."""
     return {call for call, _ in calls(here, component) if not call[2].startswith("/")}
 
 
-def odd(here: Installed, component: str) -> set[int]:
-    """The answers' statuses that no working installation gets."""
-    return {status for _, status in calls(here, component)} - FINE
+def odd(here: Installed, component: str) -> list[tuple[int, str]]:
+    """The answers that no working installation gets: their statuses and the reasons that the API server gave."""
+    statuses = [event["responseStatus"] for event in answered(here, component)]
+    said = [(status["code"], status.get("message", "")) for status in statuses]
+    return [(code, message) for code, message in said if code not in FINE and not message.endswith(LEFT)]
 
 
 def _call(event: dict[str, Any]) -> Call:
