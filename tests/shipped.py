@@ -3,7 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import click
 import yaml
+
+from podfacts.cli import main
 
 CHECKOUT = Path(__file__).parents[1]
 DEPLOY = CHECKOUT / "deploy"
@@ -51,3 +54,11 @@ def labels(deployment: str) -> dict[str, str]:
 def selected(selector: dict[str, str]) -> list[str]:
     """Return the Deployments whose pods a selector of equal labels takes."""
     return [name for name in DEPLOYED if selector.items() <= labels(name).items()]
+
+
+def understood(args: list[str]) -> click.Context:
+    """How the command line takes the arguments of a container."""
+    command, *rest = args
+    found = main.get_command(click.Context(main), command)
+    assert found is not None
+    return found.make_context(command, rest)

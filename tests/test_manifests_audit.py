@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from podfacts.cli import main
 from tests.rbac_table import Ruled, ruled
-from tests.shipped import CHECKOUT, DEPLOY, INSTALLED, NAMESPACE, Object, by_kind, names, parsed
+from tests.shipped import CHECKOUT, DEPLOY, INSTALLED, NAMESPACE, Object, by_kind, names, parsed, understood
 from tests.test_manifests import rendered
 
 METHODS = {"list": "GET", "create": "POST", "update": "PUT", "delete": "DELETE"}
@@ -95,8 +95,7 @@ def test_its_token_is_its_own_and_asked_for(
 def test_the_command_line_takes_its_arguments_and_reads_the_file_that_is_mounted(
     objects: list[Object], deployment: Object, container: Object, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    command, *arguments = container["args"]
-    parameters = main.commands[command].make_context(command, arguments).params
+    parameters = understood(container["args"]).params
     [ports] = container["ports"]
     assert (ports["name"], ports["containerPort"]) == ("metrics", parameters["probe_port"])
     [file] = parameters["ignore_files"]

@@ -5,7 +5,6 @@ import itertools
 import pytest
 
 import podfacts
-from podfacts.cli import main
 from tests.shipped import (
     CONFIGURATION,
     DEPLOYED,
@@ -17,6 +16,7 @@ from tests.shipped import (
     container,
     pod,
     selected,
+    understood,
 )
 
 
@@ -91,10 +91,10 @@ def test_probes_ask_a_port_that_is_there(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*DEPLOYMENTS, SPARE])
 def test_the_command_line_takes_the_arguments(name: str) -> None:
-    command, *arguments = container(name)["args"]
-    context = main.commands[command].make_context(command, list(arguments))
+    arguments = container(name)["args"]
+    context = understood(arguments)
     assert context.args == []
-    given = [argument.split("=")[0].removeprefix("--") for argument in arguments]
+    given = [argument.split("=")[0].removeprefix("--") for argument in arguments[1:]]
     assert len(given) - given.count("dns-name") == len({*given} - {"dns-name"})
     if "drain" in given:
         # The kubelet kills what still runs when the grace period ends.
@@ -102,8 +102,7 @@ def test_the_command_line_takes_the_arguments(name: str) -> None:
 
 
 def test_the_controller_is_pointed_at_the_objects_it_may_write() -> None:
-    command, *arguments = container("podfacts-controller")["args"]
-    params = main.commands[command].make_context(command, list(arguments)).params
+    params = understood(container("podfacts-controller")["args"]).params
     assert (params["namespace"], params["webhook_configuration"]) == (
         NAMESPACE,
         CONFIGURATION["metadata"]["name"],

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import click
 
-from podfacts import __version__, audit_commands, auditor_commands, cluster_commands, question_commands
+from podfacts import __version__
 from podfacts.core.refusal import BadInput
 from podfacts.options import MANIFESTS
 from podfacts.settings import Duration, Level, setting
@@ -21,8 +21,29 @@ from podfacts.terminal import BAD_INPUT, refuse, write
 INTERRUPTED = 130
 
 
+def elsewhere() -> dict[str, click.Command]:
+    """The commands of other files, by name; ``podfacts inject`` waits for none of them."""
+    from podfacts import (  # noqa: PLC0415
+        audit_commands,
+        auditor_commands,
+        cluster_commands,
+        question_commands,
+    )
+
+    files = (cluster_commands, audit_commands, question_commands, auditor_commands)
+    return {str(command.name): command for file in files for command in file.COMMANDS}
+
+
 class Commands(click.Group):
     """Click's own usage error takes three lines; ours is one, and says where help is."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Find one in this file, or else in the others."""
+        return super().get_command(ctx, cmd_name) or elsewhere().get(cmd_name)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name all of them."""
+        return sorted([*super().list_commands(ctx), *elsewhere()])
 
     def main(
         self,
@@ -153,11 +174,6 @@ def grant(**words: Any) -> None:
     for warning in printed.warnings:
         click.echo(warning, err=True)
     write(printed.text)
-
-
-for each in (cluster_commands, audit_commands, question_commands, auditor_commands):
-    for command in each.COMMANDS:
-        main.add_command(command)
 
 
 @main.command()

@@ -162,7 +162,7 @@ def _started(
     with identity(api, cluster, account, "webhook", door.namespace, door.namespace) as given:
         source = rivals.OPERATOR if door.name in (rivals.PODFACTS, FENCED) else Path(door.name)
         words = [sys.executable, "-m", "podfacts", "webhook", "--certificates", str(folder)]
-        words += ["--port", str(port), "--probe-port", "0", "--drain", "1s"]
+        words += ["--port", str(port), "--probe-port", "0", *rivals.SHIPPED]
         environment = {**os.environ, **given, "PYTHONPATH": str(source)}
         with _process(words, environment, port) as process:
             yield processes.Server(door.name, process, port)

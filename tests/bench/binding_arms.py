@@ -112,7 +112,7 @@ def _webhook(cluster: Cluster, api: Api, folder: Path, namespace: str) -> Iterat
     port = processes.free_port()
     with identity(api, cluster, folder / "account", "webhook", namespace, namespace) as given:
         words = [sys.executable, "-m", "podfacts", "webhook", "--certificates", str(folder)]
-        words += ["--port", str(port), "--probe-port", "0", "--drain", "1s"]
+        words += ["--port", str(port), "--probe-port", "0", *rivals.SHIPPED]
         environment = {**os.environ, **given, "PYTHONPATH": str(rivals.OPERATOR)}
         quiet = subprocess.DEVNULL
         process = subprocess.Popen(words, env=environment, stdout=quiet, stderr=quiet)

@@ -110,14 +110,25 @@ def processor_seconds(pid: int) -> float:
 
 
 def resident(pid: int) -> float:
-    """MB of memory."""
-    return sum(int(_stat(each)[21]) * PAGE / 1e6 for each in family(pid))
+    """MB of memory; what a child has in common with its parent is one and the same memory, and counts once."""
+    return sum(int(_stat(each)[21]) * PAGE for each in family(pid)) / 1e6 - _common(pid)
 
 
 def highest(pid: int) -> float:
-    """MB of memory at the moment when it was most."""
-    lines = [Path(f"/proc/{each}/status").read_text() for each in family(pid)]
-    return sum(int(line.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6 for line in lines)
+    """MB of memory at the moment when it was most, of each process."""
+    texts = [Path(f"/proc/{each}/status").read_text() for each in family(pid)]
+    return sum(_kilobytes(text, "VmHWM") for text in texts) * 1024 / 1e6 - _common(pid)
+
+
+def _common(pid: int) -> float:
+    texts = [Path(f"/proc/{each}/smaps_rollup").read_text() for each in family(pid)[1:]]
+    return (
+        sum(_kilobytes(text, f"Shared_{kind}") for text in texts for kind in ("Clean", "Dirty")) * 1024 / 1e6
+    )
+
+
+def _kilobytes(text: str, name: str) -> int:
+    return int(text.partition(f"{name}:")[2].split()[0])
 
 
 def family(pid: int) -> list[int]:

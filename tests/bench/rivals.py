@@ -27,6 +27,9 @@ PODFACTS, KOPF, PLAIN, RUNTIME = "podfacts", "kopf", "Go, net/http", "Go, contro
 NAMES = (PODFACTS, PLAIN, RUNTIME, KOPF)
 GO = {PLAIN: "plain", RUNTIME: "runtime"}
 
+# As deploy/base has it, but for the drain.
+SHIPPED = ("--workers", "2", "--drain", "1s")
+
 
 class Different(Exception):  # noqa: N818 - it says what was found
     """A contender that answers something else: there is nothing to compare."""
@@ -60,7 +63,7 @@ def command(name: str, port: int, folder: Path, binary: Path) -> list[str]:
     return [
         *(sys.executable, "-m", "podfacts", "webhook", "--certificates", str(folder)),
         *("--port", str(port), "--probe-port", "0", "--service-account", str(folder / "none")),
-        *("--drain", "1s"),
+        *SHIPPED,
     ]
 
 

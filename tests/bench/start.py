@@ -26,6 +26,7 @@ sys.path[:0] = [str(HERE), str(REPOSITORY / "operator")]
 import paper  # noqa: E402
 import processes  # noqa: E402
 import reviews  # noqa: E402
+import rivals  # noqa: E402
 
 FILE = REPOSITORY / "deploy" / "examples" / "deployment.yaml"
 INJECT, READY, ANSWERED = (
@@ -85,7 +86,7 @@ def command(taken: Figures, name: str, words: list[str]) -> None:
 def webhook(taken: Figures, folder: Path) -> None:
     """Run it until it has answered one review."""
     port, probe_port = processes.free_port(), processes.free_port()
-    words = [sys.executable, "-m", "podfacts", "webhook", "--certificates", str(folder), "--drain", "1s"]
+    words = [sys.executable, "-m", "podfacts", "webhook", "--certificates", str(folder), *rivals.SHIPPED]
     words += ["--dns-name", "127.0.0.1", "--port", str(port), "--probe-port", str(probe_port)]
     body = reviews.review(4)
     began = time.perf_counter()
