@@ -1,4 +1,4 @@
-"""The cluster of all tests that need one.
+"""The cluster of all tests that need one, and the product installed in it.
 
 It is one of the tests' own and goes when they end; with ``PODFACTS_CLUSTER=name`` it is the one of that name,
 which stays.
@@ -11,6 +11,7 @@ import pytest
 
 from tests.cluster import Cluster, build
 from tests.e2e.api import Api
+from tests.e2e.install import Installed, installed
 from tests.image import product
 
 
@@ -43,3 +44,10 @@ def node(cluster: Cluster) -> Cluster:
     if not cluster.has_node:
         pytest.skip(" ".join(cluster.left_out))
     return cluster
+
+
+@pytest.fixture(scope="module")
+def here(cluster: Cluster, api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
+    """The installed product, anew for each module. Modules that need another thing have a ``here`` of their own."""
+    with installed(cluster, api, tmp_path_factory.mktemp("installed")) as found:
+        yield found

@@ -144,8 +144,10 @@ def children() -> float:
 
 
 def processor(pid: int) -> float:
-    """Seconds of processor time of one that runs: all its threads."""
-    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    """Seconds of processor time of one that runs: all its threads, and its children's."""
+    threads = [
+        each for one in processes.family(pid) for each in Path(f"/proc/{one}/task").glob("*/schedstat")
+    ]
     return sum(int(each.read_text().split()[0]) for each in threads) / 1e9
 
 

@@ -13,7 +13,7 @@ import yaml
 from tests.cluster import Cluster
 from tests.e2e.api import Api
 from tests.e2e.conftest import wait_for
-from tests.e2e.install import CONFIGURATION, SYSTEM, Installed, installed, namespaced
+from tests.e2e.install import CONFIGURATION, SYSTEM, Installed, namespaced
 
 pytestmark = pytest.mark.node
 
@@ -21,12 +21,6 @@ Tree = dict[str, Any]
 Done = subprocess.CompletedProcess[str]
 Run = Callable[..., Done]
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
-
-
-@pytest.fixture(scope="module")
-def here(cluster: Cluster, api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
-    with installed(cluster, api, tmp_path_factory.mktemp("installed")) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import Cluster
-from tests.e2e.api import Api
 from tests.e2e.conftest import wait_for
 from tests.e2e.install import (
     COMPONENTS,
@@ -17,7 +15,6 @@ from tests.e2e.install import (
     MANIFEST,
     SYSTEM,
     Installed,
-    installed,
     namespaced,
     seconds,
 )
@@ -31,12 +28,6 @@ pytestmark = [
 ]  # Some wait for kubelets and restarts, one after another.
 
 SHOW = ["sh", "-c", "env; cat /etc/downward/pod-name; echo; [ -z $STAYS ] || exec sleep 999999"]
-
-
-@pytest.fixture(scope="module")
-def here(cluster: Cluster, api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
-    with installed(cluster, api, tmp_path_factory.mktemp("installed")) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,6 @@ import yaml
 from cryptography import x509
 
 from podfacts.authority.certificates import new_authority, sign_leaf
-from tests.cluster import Cluster
-from tests.e2e.api import Api
 from tests.e2e.conftest import REPOSITORY, wait_for
 from tests.e2e.install import (
     COMPONENTS,
@@ -26,7 +24,6 @@ from tests.e2e.install import (
     SYSTEM,
     Installed,
     Tree,
-    installed,
     leaf,
     namespaced,
     seconds,
@@ -39,12 +36,6 @@ pytestmark = [
     pytest.mark.node,
     pytest.mark.timeout(1800),
 ]  # Some wait for kubelets and restarts, one after another.
-
-
-@pytest.fixture(scope="module")
-def here(cluster: Cluster, api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
-    with installed(cluster, api, tmp_path_factory.mktemp("installed")) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,7 @@ from http import HTTPStatus
 
 import pytest
 
-from tests.cluster import Cluster
-from tests.e2e.api import Api, Said
+from tests.e2e.api import Said
 from tests.e2e.conftest import REPOSITORY, wait_for
 from tests.e2e.install import (
     COMPONENTS,
@@ -21,7 +20,6 @@ from tests.e2e.install import (
     SYSTEM,
     Installed,
     Tree,
-    installed,
     namespaced,
     seconds,
 )
@@ -37,12 +35,6 @@ pytestmark = [
 DEPLOYMENT = "deployment/podfacts-webhook"
 SPARE_DEPLOYMENT = f"deployment/podfacts-{SPARE}"
 LAST = 'failed calling webhook "pods-again.podfacts.dev"'
-
-
-@pytest.fixture(scope="module")
-def here(cluster: Cluster, api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
-    with installed(cluster, api, tmp_path_factory.mktemp("installed")) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
