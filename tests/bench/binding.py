@@ -2,7 +2,7 @@
 
 The pods are there before the scheduler starts; what counts begins with its first binding and ends with the answer to its
 last. The scheduler, etcd and the API server are real, the nodes kwok's; the webhook follows the cluster as it is shipped. A control
-plane of its own, on the loopback address. 25 minutes; with ``--quick`` four. Needs go.
+plane of its own, on the loopback address. 50 minutes; with ``--quick`` nine. Needs go.
 """
 
 import argparse
@@ -59,10 +59,10 @@ BY_HAND = tuple(Shape(300, Hands(workers), 5) for workers in (1, 8, 64))
 QUICK = (*BY_HAND, Shape(1000, scheduler.RAISED, 3), Shape(300, scheduler.DEFAULT, 1))
 FULL = (
     *BY_HAND,
-    Shape(1000, scheduler.RAISED, 7),
+    Shape(1000, scheduler.RAISED, 5),
     Shape(1000, scheduler.DEFAULT, 3),
-    Shape(5000, scheduler.RAISED, 3),
-    Shape(5000, scheduler.DEFAULT, 2),
+    Shape(5000, scheduler.RAISED, 2),
+    Shape(5000, scheduler.DEFAULT, 1),
 )
 KINDS = {"hand": Hands, "default": scheduler.DEFAULT, "raised": scheduler.RAISED}
 

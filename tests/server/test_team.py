@@ -114,6 +114,31 @@ async def test_at_the_end_each_finishes_what_it_has_begun(tmp_path: Path) -> Non
             assert await running.ended() == 0
 
 
+async def test_a_worker_that_ends_before_the_first_does_is_no_error(tmp_path: Path) -> None:
+    async with started(tmp_path, "--workers", "2", "--drain", "1s") as running:
+        await ready(running)
+        worker = await other(running)
+        had = sockets(worker)
+        async with crowd(running, 1) as one:
+            workers = sockets(worker) > had
+            async with crowd(running, 1) as another:
+                assert sockets(worker) == had + 1, "one each"
+                request = post(asked(POD))
+                for each in (*one, *another):
+                    await each.send(request[:-1])
+                await asyncio.sleep(0.2)
+                running.process.send_signal(signal.SIGTERM)
+                await running.event("draining")
+                await asyncio.sleep(1.5)
+                # The worker's first: it is gone then, while the first process still waits for the rest of a request.
+                for each in (*one, *another) if workers else (*another, *one):
+                    await each.send(request[-1:])
+                    assert (await each.reply()).status == 200
+                    await asyncio.sleep(0.5)
+                assert await running.ended() == 0
+        assert not [line for line in running.lines if '"level":"error"' in line]
+
+
 async def test_a_second_signal_ends_all_at_once(tmp_path: Path) -> None:
     async with started(tmp_path, "--workers", "2", "--drain", "60s") as running:
         await ready(running)

@@ -131,10 +131,6 @@ async def _run(settings: Settings, bound: socket.socket, team: Team, metrics: Me
     def state() -> State:
         return State(live(), ready(), counted(metrics.registry))
 
-    def lost(process: int) -> None:
-        journal.log.error("a worker ended", process=process)
-        signals.lost()
-
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(connect(settings.service_account))
         if team.leads:
@@ -149,7 +145,7 @@ async def _run(settings: Settings, bound: socket.socket, team: Team, metrics: Me
                 )
             )
             journal.log.info("probing", port=probe_port, follows_cluster=api is not None)
-        team.join(stop=signals.stop.set, at_once=signals.at_once.set, state=state, lost=lost)
+        team.join(stop=signals.stop.set, at_once=signals.at_once.set, state=state, lost=signals.lost)
         if api is not None:
             picture.start(api, stack)
         while (source.served is None or picture.lacks()) and not signals.stop.is_set():
@@ -197,9 +193,10 @@ class _Signals:
             for each in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(each, self._arrived)
 
-    def lost(self) -> None:
+    def lost(self, process: int) -> None:
         """A worker ended. During the end that is as it should be."""
         if not self.stop.is_set():
+            structlog.get_logger().error("a worker ended", process=process)
             self.worker_lost = True
             self._arrived()
 
