@@ -85,8 +85,10 @@ async def test_a_crowd_that_comes_at_once_is_shared_evenly(tmp_path: Path) -> No
             for _ in range(40):
                 stack.enter_context(socket.create_connection((HOST, port)))
             await asyncio.sleep(0.5)
-            # Twenty each; the connection of a probe just answered may have been among those before.
-            assert all(sockets(each) - had in (19, 20, 21) for each, had in zip(pids, before, strict=True))
+            taken = [sockets(each) - had for each, had in zip(pids, before, strict=True)]
+            # Twenty each; on a full machine the other one may come too late to the few that were rather for it. (Without that,
+            # who comes first takes 32 at once.)
+            assert all(14 <= each <= 26 for each in taken), taken
 
 
 async def _labels(running: Process) -> str:
