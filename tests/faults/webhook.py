@@ -110,10 +110,12 @@ class Webhook:
 
     def metric(self, name: str) -> float:
         """The sum of a metric's values; 0 while it has none."""
+        return sum(self.values(name))
+
+    def values(self, name: str) -> list[float]:
+        """All values of a metric, of whatever labels."""
         lines = self.probe("/metrics").body.decode().splitlines()
-        return sum(
-            float(line.split()[-1]) for line in lines if line.partition(" ")[0].partition("{")[0] == name
-        )
+        return [float(line.split()[-1]) for line in lines if line.partition(" ")[0].partition("{")[0] == name]
 
     @property
     def processes(self) -> list[Path]:
