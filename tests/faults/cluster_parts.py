@@ -36,6 +36,12 @@ class Part:
         """Start it again."""
         processes.spawn(self.name, self._argv, self._cluster.state, environment())
 
+    def keep(self) -> None:
+        """Start it again if it has ended, as a kubelet does: an API server waits 20 s for its etcd, and gives up."""
+        (found,) = [each for each in processes.recorded(self._cluster.state) if each.name == self.name]
+        if not processes.alive(found):
+            self.start()
+
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
         """Nothing of it runs until it is left."""
@@ -73,6 +79,13 @@ def answers(api: Api) -> bool:
         return api.call("GET", "/readyz").status == HTTPStatus.OK
     except urllib3.exceptions.HTTPError:
         return False
+
+
+def back(api: Api, *parts: Part) -> bool:
+    """Whether the API server is ready again; each part that ends is started anew meanwhile."""
+    for each in parts:
+        each.keep()
+    return answers(api)
 
 
 def failed_open(api: Api, webhook: str) -> int:

@@ -15,14 +15,14 @@ from tests.e2e.conftest import wait_for
 from tests.e2e.install import Installed
 from tests.e2e.install_load import not_injected
 from tests.e2e.install_replicas import SPARE, process, ready, settled
-from tests.faults.cluster_parts import Part, answers
+from tests.faults.cluster_parts import Part, answers, back
 
 ORDERS = list(permutations(("webhook", "kube-apiserver", "etcd")))
 APART = 2.0  # Seconds from one to the next.
 
 
-def stopped(here: Installed, order: tuple[str, ...]) -> None:
-    """Kill all three, then start them in that order."""
+def stopped(here: Installed, order: tuple[str, ...]) -> tuple[Part, Part]:
+    """Kill all three, then start them in that order; return etcd and the API server."""
     server, store, kubelet = (Part(here.cluster, name) for name in ("kube-apiserver", "etcd", "kubelet"))
     replicas = [process(pod) for pod in (*ready(here), *ready(here, SPARE))]
     with kubelet.frozen():
@@ -36,6 +36,7 @@ def stopped(here: Installed, order: tuple[str, ...]) -> None:
     for name in order[order.index("webhook") + 1 :]:
         time.sleep(APART)
         {"kube-apiserver": server, "etcd": store}[name].start()
+    return store, server
 
 
 def admitted(here: Installed, namespace: str) -> bool:
@@ -51,7 +52,8 @@ def converges(here: Installed, namespace: str, order: tuple[str, ...]) -> None:
     wait_for(lambda: settled(here))
     uids = _uids(here)
     bundle = here.bundle()
-    stopped(here, order)
+    parts = stopped(here, order)
+    wait_for(lambda: back(here.api, *parts), 90)
     wait_for(lambda: admitted(here, namespace), 90)
     wait_for(lambda: settled(here), 60)
     assert _uids(here) == uids

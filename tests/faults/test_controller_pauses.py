@@ -15,7 +15,7 @@ from tests.cluster import Cluster
 from tests.e2e.api import Api
 from tests.e2e.conftest import wait_for
 from tests.e2e.keeping import SYSTEM, Keeping, keeping
-from tests.faults.cluster_parts import Part, answers
+from tests.faults.cluster_parts import Part, answers, back
 
 pytestmark = [pytest.mark.api, pytest.mark.timeout(240)]
 RACK = {"name": "rack", "nodeLabel": "example.com/rack"}
@@ -100,7 +100,7 @@ def test_etcd_and_the_api_server_start_anew_and_the_controller_goes_on(here: Kee
     store.kill()
     store.start()
     server.start()
-    wait_for(lambda: answers(here.api), seconds=60)
+    wait_for(lambda: back(here.api, store, server), seconds=90)
     # A server that has just begun knows the rights of nobody yet.
     label = {"metadata": {"labels": {"example.com/rack": "r2"}}}
     wait_for(lambda: here.api.call("PATCH", "/api/v1/nodes/far", label).status == 200, seconds=30)
