@@ -62,13 +62,21 @@ def busiest(here: Installed) -> Tree:
     return max(before.values(), key=lambda each: here.answered(each[0]) - each[1])[0]
 
 
-def process(pod: Tree) -> int:
-    """Return the process of a pod, as this machine numbers it."""
+def processes(pod: Tree) -> list[int]:
+    """Return the processes of a pod, as this machine numbers them, the first one first: the others are its children."""
+    found = {}
     for folder in Path("/proc").iterdir():
         try:
             ours = pod["metadata"]["uid"] in (folder / "cgroup").read_text()
             if ours and b"podfacts" in (folder / "cmdline").read_bytes().split(b"\0"):
-                return int(folder.name)
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                found[int(folder.name)] = parent
         except OSError:  # No process, or one that has just ended.
             continue
-    raise AssertionError("no process")
+    assert found, "no process"
+    return sorted(found, key=lambda pid: (found[pid] in found, pid))
+
+
+def process(pod: Tree) -> int:
+    """Return the first of them, with which all end."""
+    return processes(pod)[0]

@@ -18,7 +18,7 @@ import pytest
 from tests.e2e.conftest import REPOSITORY, wait_for
 from tests.e2e.install import SYSTEM, Installed, leaf, namespaced, seconds
 from tests.e2e.install_load import Admissions, not_injected
-from tests.e2e.install_replicas import SPARE, busiest, process, ready, renewed, settled, spare
+from tests.e2e.install_replicas import SPARE, busiest, process, processes, ready, renewed, settled, spare
 from tests.faults.bursts import both, burst, waiting
 from tests.faults.cluster_parts import Part, failed_open
 
@@ -79,10 +79,11 @@ def test_a_replica_killed_with_requests_in_flight_refuses_nobody(here: Installed
     wait_for(lambda: settled(here))
     asked = here.answered(spare(here))
     with Many(here.cluster, namespace) as load:
-        replica = process(busiest(here))
-        os.kill(replica, signal.SIGSTOP)
+        replica = processes(busiest(here))
+        for each in replica:
+            os.kill(each, signal.SIGSTOP)
         time.sleep(0.25)
-        os.kill(replica, signal.SIGKILL)
+        os.kill(replica[0], signal.SIGKILL)
         time.sleep(3)
     assert load.failed == []
     assert load.admitted > 80
@@ -93,12 +94,14 @@ def test_a_replica_killed_with_requests_in_flight_refuses_nobody(here: Installed
 def test_a_replica_that_hangs_refuses_nobody(here: Installed, namespace: str) -> None:
     wait_for(lambda: settled(here))
     with Many(here.cluster, namespace) as load:
-        stopped = process(busiest(here))
-        os.kill(stopped, signal.SIGSTOP)
+        stopped = processes(busiest(here))
+        for each in stopped:
+            os.kill(each, signal.SIGSTOP)
         try:
             time.sleep(5)
         finally:
-            os.kill(stopped, signal.SIGCONT)
+            for each in stopped:
+                os.kill(each, signal.SIGCONT)
     assert load.failed == []
     assert load.admitted > 50
 

@@ -6,7 +6,7 @@ import re
 import signal
 import socket
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -117,27 +117,32 @@ async def test_at_the_end_each_finishes_what_it_has_begun(tmp_path: Path) -> Non
 
 
 async def test_a_worker_that_ends_before_the_first_does_is_no_error(tmp_path: Path) -> None:
-    async with started(tmp_path, "--workers", "2", "--drain", "1s") as running:
+    async with (
+        started(tmp_path, "--workers", "2", "--drain", "1s") as running,
+        AsyncExitStack() as stack,
+    ):
         await ready(running)
         worker = await other(running)
-        had = sockets(worker)
-        async with crowd(running, 1) as one:
-            workers = sockets(worker) > had
-            async with crowd(running, 1) as another:
-                assert sockets(worker) == had + 1, "one each"
-                request = post(asked(POD))
-                for each in (*one, *another):
-                    await each.send(request[:-1])
-                await asyncio.sleep(0.2)
-                running.process.send_signal(signal.SIGTERM)
-                await running.event("draining")
-                await asyncio.sleep(1.5)
-                # The worker's first: it is gone then, while the first process still waits for the rest of a request.
-                for each in (*one, *another) if workers else (*another, *one):
-                    await each.send(request[-1:])
-                    assert (await each.reply()).status == 200
-                    await asyncio.sleep(0.5)
-                assert await running.ended() == 0
+        owned: dict[bool, Client] = {}  # One of the worker's, and one of the first's.
+        while len(owned) < 2:
+            had = sockets(worker)
+            client = await running.connect()
+            stack.push_async_callback(client.close)
+            assert (await client.ask(asked(POD))).status == 200
+            owned[sockets(worker) > had] = client
+        request = post(asked(POD))
+        for client in owned.values():
+            await client.send(request[:-1])
+        await asyncio.sleep(0.2)
+        running.process.send_signal(signal.SIGTERM)
+        await running.event("draining")
+        await asyncio.sleep(1.5)
+        # The worker is gone then, while the first process still waits for the rest of a request.
+        for workers in (True, False):
+            await owned[workers].send(request[-1:])
+            assert (await owned[workers].reply()).status == 200
+            await asyncio.sleep(0.5)
+        assert await running.ended() == 0
         assert not [line for line in running.lines if '"level":"error"' in line]
 
 
