@@ -21,7 +21,7 @@ class Part:
     def __init__(self, cluster: Cluster, name: str) -> None:
         self.name = name
         self._cluster = cluster
-        self._argv = Path(f"/proc/{self._outer}/cmdline").read_text().split("\0")[:-1]
+        self._argv = Path(f"/proc/{self._recorded.pid}/cmdline").read_text().split("\0")[:-1]
 
     def kill(self) -> None:
         """End it and its children, and wait until they are gone."""
@@ -38,8 +38,7 @@ class Part:
 
     def keep(self) -> None:
         """Start it again if it has ended, as a kubelet does: an API server waits 20 s for its etcd, and gives up."""
-        (found,) = [each for each in processes.recorded(self._cluster.state) if each.name == self.name]
-        if not processes.alive(found):
+        if not processes.alive(self._recorded):
             self.start()
 
     @contextlib.contextmanager
@@ -55,13 +54,13 @@ class Part:
                 os.kill(pid, signal.SIGCONT)
 
     @property
-    def _outer(self) -> int:
+    def _recorded(self) -> processes.Process:
         (found,) = [each for each in processes.recorded(self._cluster.state) if each.name == self.name]
-        return found.pid
+        return found
 
     def _pids(self) -> list[int]:
         """The process itself, then whoever put it into the cluster's namespaces."""
-        outer = self._outer
+        outer = self._recorded.pid
         inner = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
         return [*map(int, inner), outer]
 
