@@ -2,7 +2,7 @@
 
 Nobody asked, policies, podfacts, two webhooks in Go, kopf's: the same pod in a namespace for each, in rounds, each in
 another order. What counts is what each adds to the creation in the same round. A control plane of its own, on the loopback
-address. 12 minutes; with ``--quick`` two. Needs go and taskset.
+address. 12 minutes; with ``--quick`` two. Needs go and taskset, and root for the image, whose Python is measured.
 """
 
 import argparse
@@ -28,6 +28,7 @@ import apiserver_doors as doors  # noqa: E402
 import apiserver_load  # noqa: E402
 import apiserver_plot  # noqa: E402
 import apiserver_table  # noqa: E402
+import ours  # noqa: E402
 import paper  # noqa: E402
 import processes  # noqa: E402
 import rivals  # noqa: E402
@@ -102,18 +103,20 @@ def main() -> int:
     if missing:
         print(f"not installed: {', '.join(missing)}", file=sys.stderr)
         return 2
-    began = time.time()
-    found = machine(asked)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        runtime = stack.enter_context(ours.opened(asked.here, folder, HERE))
+        made = rivals.Made(runtime, folder, rivals.built(folder))
+        began = time.time()
+        found = machine(asked, runtime)
         cluster = stack.enter_context(up(asked.cluster))
         api = Api(cluster.kubeconfig)
-        client, binary = apiserver_load.built(folder), rivals.built(folder)
+        client = apiserver_load.built(folder)
         load = stack.enter_context(
             apiserver_load.loading(client, cluster.server, cluster.state / "credentials")
         )
         chosen = [*asked.only, *asked.also]
-        opened = stack.enter_context(doors.opened(cluster, api, chosen, folder, binary))
+        opened = stack.enter_context(doors.opened(cluster, api, chosen, made))
         bench = Bench(cluster, api, load, opened, {size: doors.created_pod(size) for size in asked.sizes})
         doors.compared(api, opened, bench.pods)
         runs, calls = measured(bench, asked)
@@ -137,6 +140,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--modes", nargs="*", choices=[DRY, REAL], metavar="MODE")
     parser.add_argument("--only", nargs="*", choices=doors.names([]), default=doors.names([]), metavar="NAME")
     parser.add_argument("--also", nargs="*", default=[], metavar="FOLDER", help="more copies of operator/")
+    ours.option(parser)
     parser.add_argument("--cluster", metavar="NAME", help="one that runs, and stays; else its own")
     for kind in ("json", "markdown", "svg"):
         parser.add_argument(f"--{kind}", type=Path, metavar="FILE")
@@ -240,10 +244,16 @@ def since(bench: Bench, before: dict[str, dict[str, float]]) -> Iterator[dict[st
             yield {"door": door.name, "calls": now["count"] - then["count"], "milliseconds": mean * 1000}
 
 
-def machine(asked: argparse.Namespace) -> dict[str, Any]:
+def machine(asked: argparse.Namespace, runtime: ours.Runtime) -> dict[str, Any]:
     """What the figures belong to."""
     kubernetes = paper.required(HERE.parent / "cluster/kubernetes/go.mod", "k8s.io/kubernetes")
-    return paper.machine(go=paper.go(), kubernetes=kubernetes, rounds=asked.rounds, requests=asked.requests)
+    return paper.machine(
+        python=runtime.described(),
+        go=paper.go(),
+        kubernetes=kubernetes,
+        rounds=asked.rounds,
+        requests=asked.requests,
+    )
 
 
 if __name__ == "__main__":

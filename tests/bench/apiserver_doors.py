@@ -10,9 +10,7 @@ import base64
 import copy
 import json
 import os
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -65,10 +63,10 @@ def names(also: list[str]) -> list[str]:
 
 
 @contextmanager
-def opened(cluster: Cluster, api: Api, chosen: list[str], folder: Path, binary: Path) -> Iterator[list[Door]]:
+def opened(cluster: Cluster, api: Api, chosen: list[str], made: rivals.Made) -> Iterator[list[Door]]:
     """Every door, and the API server goes by it; everything is gone afterwards."""
     with ExitStack() as stack:
-        authority = certificates(folder)
+        authority = certificates(made.folder)
         doors = [stack.enter_context(namespace(api, index, name)) for index, name in enumerate(chosen)]
         define_profiles(api, cluster)
         found = []
@@ -78,7 +76,7 @@ def opened(cluster: Cluster, api: Api, chosen: list[str], folder: Path, binary: 
             elif door.name == NONE:
                 trees = []
             else:
-                started = _started(door, cluster, api, folder, binary)
+                started = _started(door, cluster, api, made)
                 door = door._replace(server=stack.enter_context(started))  # noqa: PLW2901
                 trees = [_configuration(door, authority), *(fence() if door.name == FENCED else [])]
             for tree in trees:
@@ -143,39 +141,36 @@ def namespace(api: Api, index: int, name: str) -> Iterator[Door]:
 
 
 @contextmanager
-def _started(
-    door: Door, cluster: Cluster, api: Api, folder: Path, binary: Path
-) -> Iterator[processes.Server]:
+def _started(door: Door, cluster: Cluster, api: Api, made: rivals.Made) -> Iterator[processes.Server]:
     """The process behind a door. Podfacts is what is shipped: it follows the cluster with the rights of rbac/."""
     if door.name in (rivals.KOPF, *rivals.GO):
-        with rivals.running(door.name, folder, binary, processes.all_cores()) as server:
+        with rivals.running(door.name, made, processes.all_cores()) as server:
             yield server
         return
-    port = processes.free_port()
+    folder = made.folder
     if door.name == NOTHING:
-        words = [str(binary), "-kind", "nothing", "-address", f"127.0.0.1:{port}"]
+        port = processes.free_port()
+        words = [str(made.binary), "-kind", "nothing", "-address", f"127.0.0.1:{port}"]
         words += ["-certificate", str(folder / "tls.crt"), "-key", str(folder / "tls.key")]
-        with _process(words, os.environ, port) as process:
+        with rivals.started(words, os.environ, port) as process:
             yield processes.Server(door.name, process, port)
         return
-    account = folder / door.namespace
-    with identity(api, cluster, account, "webhook", door.namespace, door.namespace) as given:
-        source = rivals.OPERATOR if door.name in (rivals.PODFACTS, FENCED) else Path(door.name)
-        words = [sys.executable, "-m", "podfacts", "webhook", "--certificates", str(folder)]
-        words += ["--port", str(port), "--probe-port", "0", *rivals.SHIPPED]
-        environment = {**os.environ, **given, "PYTHONPATH": str(source)}
-        with _process(words, environment, port) as process:
-            yield processes.Server(door.name, process, port)
+    source = None if door.name == FENCED else rivals.copy(door.name)
+    with following(cluster, api, made, door.name, door.namespace, source) as server:
+        yield server
 
 
 @contextmanager
-def _process(words: list[str], environment: Mapping[str, str], port: int) -> Iterator[Any]:
-    process = subprocess.Popen(
-        words, env=dict(environment), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    with processes.ended(process):
-        processes.answers(port, process)
-        yield process
+def following(
+    cluster: Cluster, api: Api, made: rivals.Made, name: str, namespace: str, source: Path | None = None
+) -> Iterator[processes.Server]:
+    """The webhook, with an identity of its own in the cluster."""
+    port = processes.free_port()
+    with identity(api, cluster, made.folder / namespace, "webhook", namespace, namespace) as given:
+        argv = made.runtime.command(*rivals.webhook(port, made.folder), source=source)
+        environment = {**made.runtime.environment(source), **given}
+        with rivals.started(argv, environment, port) as process:
+            yield processes.Server(name, process, port)
 
 
 def certificates(folder: Path) -> bytes:

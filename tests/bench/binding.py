@@ -25,8 +25,10 @@ import apiserver_load  # noqa: E402
 import binding_arms as arms  # noqa: E402
 import binding_scheduler as scheduler  # noqa: E402
 import binding_table  # noqa: E402
+import ours  # noqa: E402
 import paper  # noqa: E402
 import processes  # noqa: E402
+import rivals  # noqa: E402
 
 from tests.cluster import Cluster  # noqa: E402
 from tests.e2e import simulated  # noqa: E402
@@ -101,17 +103,18 @@ def main() -> int:
     if shutil.which("go") is None:
         print("not installed: go", file=sys.stderr)
         return 2
-    began = time.time()
-    found = apiserver.machine(asked)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        made = rivals.Made(stack.enter_context(ours.opened(asked.here, folder)), folder)
+        began = time.time()
+        found = apiserver.machine(asked, made.runtime)
         cluster = stack.enter_context(apiserver.up(asked.cluster))
         client = apiserver_load.built(folder)
         credentials = cluster.state / "credentials"
         load = stack.enter_context(apiserver_load.loading(client, cluster.server, credentials))
         bench = Bench(cluster, Api(cluster.kubeconfig), load, folder)
         stack.enter_context(simulated.simulated(cluster, bench.api, NODES))
-        opened = stack.enter_context(arms.opened(cluster, bench.api, folder, asked.arms))
+        opened = stack.enter_context(arms.opened(cluster, bench.api, made, asked.arms))
         runs = measured(bench, opened, asked.shapes)
     found |= {"seconds_taken": round(time.time() - began), "load_after": os.getloadavg()[0], "nodes": NODES}
     whole = {"machine": found, "runs": [asdict(run) for run in runs]}
@@ -127,6 +130,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="of each shape")
     parser.add_argument("--by", choices=list(KINDS), help="only the shapes that are bound so")
     parser.add_argument("--arms", nargs="*", choices=arms.NAMES, default=list(arms.NAMES), metavar="ARM")
+    ours.option(parser)
     parser.add_argument("--cluster", metavar="NAME", help="one that runs, and stays; else its own")
     for kind in ("json", "markdown"):
         parser.add_argument(f"--{kind}", type=Path, metavar="FILE")

@@ -5,11 +5,8 @@ All is installed all the time, for the namespace of its own: so each binding mee
 
 import base64
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
 import apiserver_doors as doors
@@ -22,7 +19,6 @@ from tests.cluster import Cluster
 from tests.e2e import simulated
 from tests.e2e.api import Api
 from tests.e2e.conftest import PROFILES, REPOSITORY, define_profiles, wait_for
-from tests.e2e.identity import identity
 from tests.e2e.test_node_facts_at_scale import FACTS
 
 WITHOUT, WITH, FENCED = "without", "with", "with, and the fence"
@@ -66,14 +62,15 @@ def _by_label(tree: Tree) -> set[str]:
 
 
 @contextmanager
-def opened(cluster: Cluster, api: Api, folder: Path, chosen: list[str]) -> Iterator[list[Arm]]:
+def opened(cluster: Cluster, api: Api, made: rivals.Made, chosen: list[str]) -> Iterator[list[Arm]]:
     """Every arm, and the API server goes by it; everything is gone afterwards."""
     with ExitStack() as stack:
         define_profiles(api, cluster)
         stack.enter_context(_profile(api))
-        authority = doors.certificates(folder)
+        authority = doors.certificates(made.folder)
         plain = stack.enter_context(doors.namespace(api, 0, WITHOUT))
-        server = stack.enter_context(_webhook(cluster, api, folder, plain.namespace))
+        started = doors.following(cluster, api, made, rivals.PODFACTS, plain.namespace)
+        server = stack.enter_context(started)
         found = []
         for index, name in enumerate(chosen, 1):
             door = stack.enter_context(doors.namespace(api, index, name))
@@ -105,20 +102,6 @@ def _profile(api: Api) -> Iterator[None]:
         yield
     finally:
         api.call("DELETE", f"{PROFILES}/{name}")
-
-
-@contextmanager
-def _webhook(cluster: Cluster, api: Api, folder: Path, namespace: str) -> Iterator[processes.Server]:
-    port = processes.free_port()
-    with identity(api, cluster, folder / "account", "webhook", namespace, namespace) as given:
-        words = [sys.executable, "-m", "podfacts", "webhook", "--certificates", str(folder)]
-        words += ["--port", str(port), "--probe-port", "0", *rivals.SHIPPED]
-        environment = {**os.environ, **given, "PYTHONPATH": str(rivals.OPERATOR)}
-        quiet = subprocess.DEVNULL
-        process = subprocess.Popen(words, env=environment, stdout=quiet, stderr=quiet)
-        with processes.ended(process):
-            processes.answers(port, process)
-            yield processes.Server(rivals.PODFACTS, process, port)
 
 
 def _configuration(arm: Arm, server: processes.Server, authority: bytes) -> Tree:

@@ -10,18 +10,18 @@ import os
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jsonpatch
+import ours
 import processes
 
 from podfacts.core.profile import DEFAULT
 
 HERE = Path(__file__).parent
-OPERATOR = HERE.parent.parent / "operator"
 
 PODFACTS, KOPF, PLAIN, RUNTIME = "podfacts", "kopf", "Go, net/http", "Go, controller-runtime"
 NAMES = (PODFACTS, PLAIN, RUNTIME, KOPF)
@@ -50,34 +50,59 @@ def built(folder: Path) -> Path:
     return binary
 
 
-def command(name: str, port: int, folder: Path, binary: Path) -> list[str]:
+class Made(NamedTuple):
+    """What the contenders are started from: a Python with Podfacts, a certificate, and the binary of the two in Go."""
+
+    runtime: ours.Runtime
+    folder: Path
+    binary: Path = Path()
+
+
+def command(name: str, port: int, made: Made) -> list[str]:
     """What starts one. A name that is none of ``NAMES`` is a copy of operator/."""
+    folder = made.folder
     if name in GO:
         return [
-            *(str(binary), "-kind", GO[name], "-address", f"127.0.0.1:{port}"),
+            *(str(made.binary), "-kind", GO[name], "-address", f"127.0.0.1:{port}"),
             *("-certificate", str(folder / "tls.crt"), "-key", str(folder / "tls.key")),
             *("-profile-hash", DEFAULT.hash),
         ]
     if name == KOPF:
-        return [sys.executable, str(HERE / "kopf_server.py"), str(port), str(folder)]
-    return [
-        *(sys.executable, "-m", "podfacts", "webhook", "--certificates", str(folder)),
-        *("--port", str(port), "--probe-port", "0", "--service-account", str(folder / "none")),
-        *SHIPPED,
-    ]
+        return made.runtime.command(str(HERE / "kopf_server.py"), str(port), str(folder))
+    return made.runtime.command(
+        *webhook(port, folder), "--service-account", str(folder / "none"), source=copy(name)
+    )
+
+
+def webhook(port: int, folder: Path) -> list[str]:
+    """The words after ``python`` of the webhook as it is shipped, on loopback."""
+    words = ["-m", "podfacts", "webhook", "--certificates", str(folder), "--port", str(port)]
+    return [*words, "--probe-port", "0", *SHIPPED]
+
+
+def copy(name: str) -> Path | None:
+    """The copy of operator/ that a name stands for."""
+    return None if name in NAMES else Path(name).resolve()
 
 
 @contextmanager
-def running(name: str, folder: Path, binary: Path, cores: str) -> Iterator[processes.Server]:
+def running(name: str, made: Made, cores: str) -> Iterator[processes.Server]:
     """Start one on those cores and wait until it answers TLS."""
     port = processes.free_port()
-    operator = OPERATOR if name in NAMES else Path(name)
-    environment = {**os.environ, "PYTHONPATH": str(operator)}
-    argv = ["taskset", "-c", cores, *command(name, port, folder, binary)]
-    process = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    environment = os.environ if name in GO else made.runtime.environment(copy(name))
+    argv = ["taskset", "-c", cores, *command(name, port, made)]
+    with started(argv, environment, port) as process:
+        yield processes.Server(name, process, port)
+
+
+@contextmanager
+def started(argv: list[str], environment: Mapping[str, str], port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A process, from when it answers TLS until it is left."""
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(argv, env=dict(environment), stdout=quiet, stderr=quiet)
     with processes.ended(process):
         processes.answers(port, process)
-        yield processes.Server(name, process, port)
+        yield process
 
 
 def compared(found: list[processes.Server], bodies: dict[int, bytes]) -> None:

@@ -2,7 +2,8 @@
 
 Three processes in turns: ``python -c pass``, which is what the interpreter itself takes; ``podfacts inject`` on a file of
 one Deployment; ``podfacts webhook`` from its start until ``/readyz`` says 200, and until it has answered a review. Wall
-time, and processor time of the process up to then. A minute; with ``--quick`` ten seconds.
+time, and processor time of the process up to then. A minute; with ``--quick`` ten seconds. Needs root for the image, whose
+Python is measured.
 """
 
 import argparse
@@ -21,14 +22,16 @@ from typing import Any
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
-sys.path[:0] = [str(HERE), str(REPOSITORY / "operator")]
+sys.path[:0] = [str(HERE), str(REPOSITORY), str(REPOSITORY / "operator")]
 
+import ours  # noqa: E402
 import paper  # noqa: E402
 import processes  # noqa: E402
 import reviews  # noqa: E402
 import rivals  # noqa: E402
 
 FILE = REPOSITORY / "deploy" / "examples" / "deployment.yaml"
+NOTHING = "python -c pass"
 INJECT, READY, ANSWERED = (
     "podfacts inject",
     "podfacts webhook, ready",
@@ -43,16 +46,17 @@ def main() -> int:
     """Measure, and write what was asked for."""
     asked = arguments()
     taken: Figures = {}
-    machine = paper.machine(runs=asked.runs)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         processes.certificate(folder)
-        for number in range(asked.runs + 1):
-            # The first one finds nothing in the caches of files, and counts for nobody.
-            found = taken if number else {}
-            command(found, "python -c pass", [sys.executable, "-c", "pass"])
-            command(found, INJECT, [sys.executable, "-m", "podfacts", "inject", "-f", str(FILE)])
-            webhook(found, folder)
+        with ours.opened(asked.here, folder, FILE.parent) as runtime:
+            machine = paper.machine(runs=asked.runs, python=runtime.described())
+            for number in range(asked.runs + 1):
+                # The first one finds nothing in the caches of files, and counts for nobody.
+                found = taken if number else {}
+                command(found, NOTHING, runtime, "-c", "pass")
+                command(found, INJECT, runtime, "-m", "podfacts", "inject", "-f", str(FILE))
+                webhook(found, runtime, folder)
     machine["load_after"] = os.getloadavg()[0]
     whole = {"machine": machine, "milliseconds": taken}
     paper.written(asked, whole, markdown(whole))
@@ -64,6 +68,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="5 runs of each")
     parser.add_argument("--runs", type=int)
+    ours.option(parser)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--markdown", type=Path)
     asked = parser.parse_args()
@@ -71,26 +76,23 @@ def arguments() -> argparse.Namespace:
     return asked
 
 
-def environment() -> dict[str, str]:
-    """The checkout's own ``operator/``."""
-    return {**os.environ, "PYTHONPATH": str(REPOSITORY / "operator")}
-
-
-def command(taken: Figures, name: str, words: list[str]) -> None:
-    """Run it to its end."""
+def command(taken: Figures, name: str, runtime: ours.Runtime, *words: str) -> None:
+    """Run ``python WORDS`` to its end."""
+    argv, environment = runtime.command(*words), runtime.environment()
     used, began = children(), time.perf_counter()
-    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, env=environment())
+    subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, env=environment)
     add(taken, name, time.perf_counter() - began, children() - used)
 
 
-def webhook(taken: Figures, folder: Path) -> None:
+def webhook(taken: Figures, runtime: ours.Runtime, folder: Path) -> None:
     """Run it until it has answered one review."""
     port, probe_port = processes.free_port(), processes.free_port()
-    words = [sys.executable, "-m", "podfacts", "webhook", "--certificates", str(folder), *rivals.SHIPPED]
+    words = ["-m", "podfacts", "webhook", "--certificates", str(folder), *rivals.SHIPPED]
     words += ["--dns-name", "127.0.0.1", "--port", str(port), "--probe-port", str(probe_port)]
+    argv, environment = runtime.command(*words), runtime.environment()
     body = reviews.review(4)
     began = time.perf_counter()
-    process = subprocess.Popen(words, stderr=subprocess.DEVNULL, env=environment())
+    process = subprocess.Popen(argv, stderr=subprocess.DEVNULL, env=environment)
     try:
         until(lambda: process.poll() is not None or ready(probe_port))
         if process.poll() is not None:

@@ -2,7 +2,8 @@
 
 Reviews of 4, 40 and 400 KB over TLS 1.3 with keep-alive from 1 to 128 connections, by wrk, in turns: each round goes
 through all contenders at every load, so that what else the machine does falls on all of them. Before that, each of them
-has to give the same answers. 15 minutes; with ``--quick`` two. Needs go, wrk and taskset.
+has to give the same answers. 15 minutes; with ``--quick`` two. Needs go, wrk and
+taskset, and root for the image, whose Python is measured.
 """
 
 import argparse
@@ -20,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent.parent / "operator")]
+sys.path[:0] = [str(HERE), str(HERE.parent.parent), str(HERE.parent.parent / "operator")]
 
+import ours  # noqa: E402
 import paper  # noqa: E402
 import plot  # noqa: E402
 import processes  # noqa: E402
@@ -58,15 +60,16 @@ def main() -> int:
     if missing:
         print(f"not installed: {', '.join(missing)}", file=sys.stderr)
         return 2
-    began = time.time()
-    found = machine(asked)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         processes.certificate(folder)
-        binary = rivals.built(folder)
+        runtime = stack.enter_context(ours.opened(asked.here, folder, HERE))
+        made = rivals.Made(runtime, folder, rivals.built(folder))
+        began = time.time()
+        found = machine(asked, runtime)
         cores, own = ("0", "1") if asked.pinned else (processes.all_cores(), processes.all_cores())
         names = [*asked.only, *asked.also]
-        running = [stack.enter_context(rivals.running(name, folder, binary, cores)) for name in names]
+        running = [stack.enter_context(rivals.running(name, made, cores)) for name in names]
         bodies = {size: reviews.review(size) for size in asked.sizes}
         for size, body in bodies.items():
             processes.written(folder, size, body)
@@ -89,6 +92,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--connections", type=int, nargs="*", default=list(CONNECTIONS), metavar="N")
     parser.add_argument("--only", nargs="*", choices=rivals.NAMES, default=list(rivals.NAMES), metavar="NAME")
     parser.add_argument("--also", nargs="*", default=[], metavar="FOLDER", help="more copies of operator/")
+    ours.option(parser)
     parser.add_argument("--pinned", action="store_true", help="servers on core 0 and wrk on core 1")
     for kind in ("json", "markdown", "svg"):
         parser.add_argument(f"--{kind}", type=Path, metavar="FILE")
@@ -162,11 +166,15 @@ def settled(server: processes.Server) -> None:
             return
 
 
-def machine(asked: argparse.Namespace) -> dict[str, Any]:
+def machine(asked: argparse.Namespace, runtime: ours.Runtime) -> dict[str, Any]:
     """What the figures belong to."""
-    runtime = paper.required(HERE / "go" / "go.mod", "sigs.k8s.io/controller-runtime").removeprefix("v")
+    controller_runtime = paper.required(
+        HERE / "go" / "go.mod", "sigs.k8s.io/controller-runtime"
+    ).removeprefix("v")
     how = {"pinned": asked.pinned, "rounds": asked.rounds, "seconds": asked.seconds}
-    return paper.machine(go=paper.go(), controller_runtime=runtime, **how)
+    return paper.machine(
+        python=runtime.described(), go=paper.go(), controller_runtime=controller_runtime, **how
+    )
 
 
 def _number(pattern: str, said: str) -> float:

@@ -186,8 +186,10 @@ def installed(cluster: Cluster, api: Api, folder: Path) -> Iterator[Installed]:
 def namespaced(api: Api, suffix: str = "") -> Iterator[str]:
     """A namespace for a module's pods."""
     name = f"installed-{os.getpid()}{suffix}"
-    api.create("/api/v1/namespaces", {"metadata": {"name": name}})
     path = f"/api/v1/namespaces/{name}"
+    # The one of the test before may still be on its way out.
+    wait_for(lambda: api.call("GET", path).status == HTTPStatus.NOT_FOUND, 90)
+    api.create("/api/v1/namespaces", {"metadata": {"name": name}})
     wait_for(lambda: api.call("GET", f"{path}/serviceaccounts/default").status == HTTPStatus.OK)
     yield name
     api.call("DELETE", path)

@@ -142,7 +142,7 @@ def test_a_reply_cannot_ask_to_be_called_again() -> None:
         Recorded().answer(Request("GET", "/mutate")),
         Reply(500),
     ):
-        assert "retry-after" not in {key.lower() for key in answer.headers}
+        assert "retry-after" not in {name.lower() for name, _ in answer.headers}
 
 
 async def _status(client: Client, method: str) -> tuple[int, dict[str, str]]:

@@ -31,7 +31,7 @@ def admission(
         if request.method != "POST":
             rejected("wrong_method", None)
             return Reply(
-                HTTPStatus.METHOD_NOT_ALLOWED, b"podfacts answers POST only\n", headers={"Allow": "POST"}
+                HTTPStatus.METHOD_NOT_ALLOWED, b"podfacts answers POST only\n", headers=(("Allow", "POST"),)
             )
         began = time.perf_counter()
         answered = review(request.body)

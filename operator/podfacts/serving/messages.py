@@ -1,11 +1,10 @@
 """A request and a reply as plain data, and the bytes of a reply in HTTP/1.1."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
+from typing import NamedTuple
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
@@ -13,8 +12,7 @@ JSON = "application/json"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One request, read whole. ``last``: its sender wants no other on this connection."""
 
     method: str
@@ -23,22 +21,21 @@ class Request:
     last: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """What to send. Never with Retry-After: an API server would call up to ten times again for it."""
 
     status: int
     body: bytes = b""
     content_type: str = TEXT
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: tuple[tuple[str, str], ...] = ()  # Names and values.
 
 
 def rendered(reply: Reply, *, last: bool = False, bodiless: bool = False) -> bytes:
     """All bytes of it. ``bodiless``: a reply to HEAD has the length of a body and none."""
-    head = _head(reply.status, reply.content_type, tuple(reply.headers.items()), last)
+    status, body, content_type, headers = reply
+    head = _head(status, content_type, headers, last)
     date = _date(int(time.time()))
-    body = b"" if bodiless else reply.body
-    return b"%bDate: %b\r\nContent-Length: %d\r\n\r\n%b" % (head, date, len(reply.body), body)
+    return b"%bDate: %b\r\nContent-Length: %d\r\n\r\n%b" % (head, date, len(body), b"" if bodiless else body)
 
 
 @lru_cache(maxsize=64)

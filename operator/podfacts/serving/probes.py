@@ -35,7 +35,7 @@ async def probes(
 
     def answer(request: Request) -> Reply:
         if request.method not in ("GET", "HEAD"):
-            return Reply(HTTPStatus.METHOD_NOT_ALLOWED, b"GET only\n", headers={"Allow": "GET, HEAD"})
+            return Reply(HTTPStatus.METHOD_NOT_ALLOWED, b"GET only\n", headers=(("Allow", "GET, HEAD"),))
         if request.path == "/healthz":
             return _verdict(live())
         if request.path == "/readyz":
