@@ -1,14 +1,18 @@
 """The admission server's numbers, on a registry of their own.
 
-Every label value comes from a small fixed set, never from a request: no sender can make a time series. Label children
-are looked up once, because that costs more than the counting.
+Every label value comes from a small fixed set, never from a request: no sender can make a time series.
 """
 
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import accumulate
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Metric
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from podfacts.admission.following import Followed
 from podfacts.core.review import Answer
@@ -26,26 +30,8 @@ class Metrics:
 
     def __init__(self, loop: str) -> None:
         self.registry = registry = new_registry(loop=loop)
-        self._requests = Counter(
-            "podfacts_admission_requests",
-            "Requests to the admission port by what became of them and why.",
-            ["outcome", "reason"],
-            registry=registry,
-        )
-        self._seconds = Histogram(
-            "podfacts_admission_duration_seconds",
-            "Time from a review read whole to its answer.",
-            buckets=BUCKETS,
-            registry=registry,
-        )
-        self._injected = Counter(
-            "podfacts_facts_injected", "Facts written into pods' patches.", registry=registry
-        )
-        self._kept = Counter(
-            "podfacts_facts_kept",
-            "Facts not written because the pod's author had set them.",
-            registry=registry,
-        )
+        self._reviews = _Reviews()
+        registry.register(self._reviews)
         self._cut = Counter(
             "podfacts_connections_cut", "Connections ended without an answer.", ["reason"], registry=registry
         )
@@ -87,7 +73,6 @@ class Metrics:
             "Requests being read, or answers being written.",
             registry=registry,
         )
-        self._outcomes: dict[tuple[str, str], Counter] = {}
         self._cuts = {reason: self._cut.labels(reason) for reason in CUTS}
 
     def follows(self, followed: Iterable[Followed]) -> None:
@@ -107,16 +92,16 @@ class Metrics:
 
     def reviewed(self, answer: Answer, seconds: float) -> None:
         """Count a review."""
-        self._outcome(answer.outcome, answer.reason).inc()
-        self._seconds.observe(seconds)
-        if answer.injected:
-            self._injected.inc(answer.injected)
-        if answer.kept:
-            self._kept.inc(answer.kept)
+        reviews = self._reviews
+        reviews.became(answer.outcome, answer.reason)
+        reviews.durations[bisect_left(BUCKETS, seconds)] += 1
+        reviews.seconds += seconds
+        reviews.injected += answer.injected
+        reviews.kept += answer.kept
 
     def rejected(self, reason: str) -> None:
         """Count a request that no review saw."""
-        self._outcome("error" if reason == "failed" else "bad_request", reason).inc()
+        self._reviews.became("error" if reason == "failed" else "bad_request", reason)
 
     def cut(self, reason: str) -> None:
         """Count a connection ended without an answer, for one of the reasons in ``CUTS``."""
@@ -131,11 +116,45 @@ class Metrics:
         """Count a look that found none."""
         self._not_loaded.inc()
 
-    def _outcome(self, outcome: str, reason: str) -> Counter:
+
+class _Reviews(Collector):
+    """What is counted of every request, as plain numbers: one thread counts and shows them, so nothing needs a lock."""
+
+    def __init__(self) -> None:
+        self.durations = [0] * (
+            len(BUCKETS) + 1
+        )  # Those up to each bound, and beyond that before; the last is all others.
+        self.seconds = 0.0
+        self.injected = self.kept = 0
+        self._requests: dict[tuple[str, str], int] = {}
+
+    def became(self, outcome: str, reason: str) -> None:
+        """Count a request."""
         key = (outcome, reason)
-        if key not in self._outcomes:
-            self._outcomes[key] = self._requests.labels(*key)
-        return self._outcomes[key]
+        self._requests[key] = self._requests.get(key, 0) + 1
+
+    def collect(self) -> Iterable[Metric]:
+        """As Prometheus has it."""
+        requests = CounterMetricFamily(
+            "podfacts_admission_requests",
+            "Requests to the admission port by what became of them and why.",
+            labels=["outcome", "reason"],
+        )
+        for key, number in self._requests.items():
+            requests.add_metric(key, number)
+        yield requests
+        bounds = [*map(floatToGoString, BUCKETS), "+Inf"]
+        yield HistogramMetricFamily(
+            "podfacts_admission_duration_seconds",
+            "Time from a review read whole to its answer.",
+            buckets=list(zip(bounds, accumulate(self.durations), strict=True)),
+            sum_value=self.seconds,
+        )
+        yield CounterMetricFamily(
+            "podfacts_facts_injected", "Facts written into pods' patches.", self.injected
+        )
+        told = "Facts not written because the pod's author had set them."
+        yield CounterMetricFamily("podfacts_facts_kept", told, self.kept)
 
 
 def _silence(followed: Followed) -> float:

@@ -45,14 +45,17 @@ def env_plan(container: Container, facts: Sequence[EnvVar], overwrite: frozenset
         patch = (Operation(op="add", path=where, value=list(facts)),) if facts else ()
         return EnvPlan(patch, len(facts), (), _hidden(container, facts), frozenset())
     last = _last_of_each_name(container, written)
-    missing = [each for each in facts if each["name"] not in last]
+    missing: list[EnvVar] = []
+    present: list[EnvVar] = []
+    for each in facts:
+        (present if each["name"] in last else missing).append(each)
     operations: list[Operation] = [
         {"op": "add", "path": f"{where}/{index}", "value": each} for index, each in enumerate(missing)
     ]
     foreign = []
-    for each in facts:
+    for each in present:
         name = each["name"]
-        if name not in last or _same(written[last[name]], each):
+        if _same(written[last[name]], each):
             continue
         if name in overwrite:
             # The entries added above moved the author's down.

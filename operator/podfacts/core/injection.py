@@ -135,6 +135,9 @@ def _access(pod: Tree, chosen: list[Container], asked: Options) -> tuple[Access,
 
 
 def _choose(pod: Tree, asked: Options) -> tuple[list[Container], list[str]]:
+    named = asked.only | asked.skip
+    if not named and asked.access != "ambassador":
+        return [*containers(pod)], []
     chosen, skipped = [], []
     found = set()
     for each in containers(pod):
@@ -149,7 +152,7 @@ def _choose(pod: Tree, asked: Options) -> tuple[list[Container], list[str]]:
         else:
             chosen.append(each)
     # Another webhook may still bring it, and then the second pass finds it: no reason to refuse the pod.
-    skipped += [f"{name}: no container has that name" for name in sorted((asked.only | asked.skip) - found)]
+    skipped += [f"{name}: no container has that name" for name in sorted(named - found)]
     return chosen, skipped
 
 
@@ -162,12 +165,7 @@ def _unlimited(
     ``volume/downwardapi``).
     """
     limits = mapping(mapping(container.spec, "resources", container.path), "limits", container.path)
-    # Huge pages have no allocatable to fall back to: unset is 0 there.
-    unset = [
-        each
-        for each in profile.limits
-        if not each.resource.startswith("hugepages-") and _zero(limits.get(each.resource))
-    ]
+    unset = [each for each in profile.limits if _zero(limits.get(each.resource))]
     if not unset:
         return []
     pod_limits = mapping(mapping(mapping(pod, "spec"), "resources", ("spec",)), "limits", ("spec",))

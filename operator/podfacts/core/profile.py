@@ -36,7 +36,7 @@ Remedy = Literal["none", "evict"]
 
 
 class Limit(NamedTuple):
-    """A resource whose limit a profile shows: the env names that show it, and whether a file does."""
+    """A resource whose limit a profile shows, the node's where it is unset: the env names that show it, and whether a file does."""
 
     resource: str
     env: frozenset[str]
@@ -194,7 +194,8 @@ def _refuse_meetings(profile: Profile) -> None:
 
 
 def _limits(facts: Iterable[Fact]) -> Iterator[Limit]:
-    found = [fact for fact in facts if fact.limit]
+    # Huge pages have no allocatable to fall back to: unset is 0 there.
+    found = [fact for fact in facts if fact.limit and not fact.limit.startswith("hugepages-")]
     for resource in dict.fromkeys(fact.limit for fact in found):
         same = [fact for fact in found if fact.limit == resource]
         env = frozenset(fact.env for fact in same if fact.env)

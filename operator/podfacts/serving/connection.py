@@ -209,7 +209,10 @@ class Connection:
         return False
 
     def _send(self, data: bytes) -> None:
-        self._out = memoryview(data)
+        size = self._wire.write(data)
+        if size == len(data):  # As nearly every reply: one record.
+            return
+        self._out = memoryview(data)[size or 0 :]
         self._push()
         if self._out:
             self._loop.remove_reader(self._wire.descriptor)

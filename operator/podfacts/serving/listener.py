@@ -11,6 +11,7 @@ backlog, which is bounded as well.
 """
 
 import asyncio
+import select
 import socket
 import ssl
 import time
@@ -24,7 +25,8 @@ from podfacts.serving.sockets import Plain, Secured
 BACKLOG = 4096  # The kernel takes the smaller of this and net.core.somaxconn.
 ACCEPTS = 32  # Then those who are connected have their turn.
 STRANGERS = 4  # A quarter of the places is theirs even when all others have been served.
-YIELD = 0.002  # Seconds in which another process may take a connection that is rather for it.
+YIELD = 0.002  # Seconds in which another process may take a connection that is rather for it,
+YIELDS = 10  # and so often, on a machine where it has to wait for its turn.
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class Listener:
         self._held = 0  # Bytes of all those.
         self._stalled: dict[Connection, None] = {}  # They may not read on.
         self._mine = mine
-        self._yielded = False  # To another process, and once is enough.
+        self._yielded = 0  # So often to another process, which has not taken anything since.
         self._full = False  # Everybody is being answered: whoever comes waits in the kernel's backlog.
         self._changed = asyncio.Event()
         self._sweeping: asyncio.Task[None] | None = None
@@ -208,8 +210,11 @@ class Listener:
     # Accepting.
 
     def _resume(self) -> None:
-        if self.accepting:
-            self._loop.add_reader(self._socket.fileno(), self._accept)
+        if not self.accepting:
+            return
+        if 0 < self._yielded < YIELDS and not _pending(self._socket):
+            self._yielded = 0  # The other one took it.
+        self._loop.add_reader(self._socket.fileno(), self._accept)
 
     def _pause(self, seconds: float | None = None) -> None:
         self._loop.remove_reader(self._socket.fileno())
@@ -224,8 +229,12 @@ class Listener:
 
     def _accept(self) -> None:
         for _ in range(ACCEPTS):
-            if not self._mine(len(self._open)) and not self._yielded:
-                self._yielded = True
+            if self._mine(len(self._open)):
+                self._yielded = 0
+            elif (
+                self._yielded < YIELDS
+            ):  # Then that one hangs, and everybody is for us until it has caught up.
+                self._yielded += 1
                 self._pause(YIELD)
                 return
             full = len(self._open) >= self.limits.connections
@@ -242,7 +251,6 @@ class Listener:
                 self._cut("accept", str(error))
                 self._pause(0.05)
                 return
-            self._yielded = False
             if leaves is not None:
                 self._end(leaves, "crowded_out", f"it waited longest: {leaves.phase.value}")
             wire = Plain(accepted) if self._context is None else Secured(accepted, self._context)
@@ -291,6 +299,13 @@ class Listener:
                 await self._changed.wait()
         except TimeoutError:
             pass
+
+
+def _pending(bound: socket.socket) -> bool:
+    """Whether a connection waits to be accepted."""
+    poll = select.poll()
+    poll.register(bound, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def bind(host: str, port: int) -> socket.socket:

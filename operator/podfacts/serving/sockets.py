@@ -33,7 +33,7 @@ class Plain:
         except BlockingIOError:
             return None
 
-    def write(self, data: memoryview) -> int | None:
+    def write(self, data: bytes | memoryview) -> int | None:
         """How many bytes it took."""
         try:
             return self._socket.send(data)
@@ -89,7 +89,7 @@ class Secured(Plain):
         _forget_errors()
         return 0
 
-    def write(self, data: memoryview) -> int | None:
+    def write(self, data: bytes | memoryview) -> int | None:
         """How many bytes it took: of one record, at most."""
         assert self._tls is not None  # noqa: S101 - as above
         try:
