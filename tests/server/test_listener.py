@@ -557,6 +557,19 @@ async def test_a_client_of_http_1_0_is_served() -> None:
         assert await client.ended(within=1.0)
 
 
+async def test_what_is_for_a_process_that_hangs_is_answered_by_this_one() -> None:
+    asked: list[int] = []
+
+    def mine(count: int) -> bool:
+        asked.append(count)
+        return False
+
+    async with serving(mine=mine) as server:
+        for client in [await server.connect() for _ in range(3)]:
+            assert (await client.ask(b"x")).body == b"x"
+    assert asked.count(0) > 1  # It waited for the other one, and more than once.
+
+
 # The end.
 
 

@@ -117,7 +117,9 @@ class Serving:
 
 @asynccontextmanager
 async def serving(
-    answer: Callable[[Request], Reply] | None = None, limits: Limits | None = None
+    answer: Callable[[Request], Reply] | None = None,
+    limits: Limits | None = None,
+    mine: Callable[[int], bool] = lambda _open: True,
 ) -> AsyncIterator[Serving]:
     """A listener that says what it was told, unless ``answer`` says otherwise."""
     bound = bind(HOST, 0)
@@ -131,6 +133,7 @@ async def serving(
         context=lambda: context,
         cut=lambda reason, _cause: cut.append(reason),
         rejected=lambda reason, _cause: rejected.append(reason),
+        mine=mine,
     )
     listener.start()
     running = Serving(listener, bound.getsockname()[1], cut, rejected)
