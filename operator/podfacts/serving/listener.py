@@ -26,7 +26,7 @@ BACKLOG = 4096  # The kernel takes the smaller of this and net.core.somaxconn.
 ACCEPTS = 32  # Then those who are connected have their turn.
 STRANGERS = 4  # A quarter of the places is theirs even when all others have been served.
 YIELD = 0.002  # Seconds in which another process may take a connection that is rather for it,
-YIELDS = 10  # and so often, on a machine where it has to wait for its turn.
+YIELDS = 10  # and so often. Then that one hangs, and everybody is for us until it has caught up.
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,9 +231,7 @@ class Listener:
         for _ in range(ACCEPTS):
             if self._mine(len(self._open)):
                 self._yielded = 0
-            elif (
-                self._yielded < YIELDS
-            ):  # Then that one hangs, and everybody is for us until it has caught up.
+            elif self._yielded < YIELDS:
                 self._yielded += 1
                 self._pause(YIELD)
                 return
