@@ -5,7 +5,6 @@ times as long for the same pod; what counts is the one that is shipped.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -14,8 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cluster.progress import timed
-from tests.image.buildah import buildah, mounted
-from tests.image.contents import Image
+from tests.image import contents
 from tests.image.errors import ImageError
 from tests.image.product import CHECKOUT, build
 
@@ -25,7 +23,7 @@ OPERATOR = CHECKOUT / "operator"
 class Runtime:
     """A Python with Podfacts and all that it needs: ``command`` and ``environment`` start it."""
 
-    def __init__(self, image: Image | None, folders: list[Path]) -> None:
+    def __init__(self, image: contents.Image | None, folders: list[Path]) -> None:
         self._image = image
         self._folders = folders
 
@@ -73,6 +71,5 @@ def opened(here: bool, *folders: Path) -> Iterator[Runtime]:
         built = build(timed())
     except ImageError as error:
         raise SystemExit(f"{error}\n(--here measures this Python and checkout instead)") from None
-    config = json.loads(buildah("inspect", "--type", "image", built.image))["OCIv1"]["config"]
-    with mounted(built.image) as (_, root):
-        yield Runtime(Image(built, config, root), [folder.resolve() for folder in folders])
+    with contents.opened(built) as image:
+        yield Runtime(image, [folder.resolve() for folder in folders])

@@ -1,10 +1,14 @@
 """The built image as its files: what is in it, and what it does as a user on a root file system that is read-only."""
 
+import json
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.image.buildah import buildah, mounted
 from tests.image.product import Built
 
 # A bind mount is made read-only, entered, and gone with the mount namespace of this one process. /proc is there as in any
@@ -65,3 +69,11 @@ class Image(NamedTuple):
                 if os.access(path, os.X_OK) and not name.endswith(".py") and ".so" not in name:
                     found.add(str(path.relative_to(self.root)))
         return found
+
+
+@contextmanager
+def opened(built: Built) -> Iterator[Image]:
+    """The image, mounted until it is left."""
+    inspected = json.loads(buildah("inspect", "--type", "image", built.image))
+    with mounted(built.image) as (_, root):
+        yield Image(built, inspected["OCIv1"]["config"], root)

@@ -121,9 +121,8 @@ class _Reviews(Collector):
     """What is counted of every request, as plain numbers: one thread counts and shows them, so nothing needs a lock."""
 
     def __init__(self) -> None:
-        self.durations = [0] * (
-            len(BUCKETS) + 1
-        )  # Those up to each bound, and beyond that before; the last is all others.
+        # Those up to each bound, and beyond that before; the last is all others.
+        self.durations = [0] * (len(BUCKETS) + 1)
         self.seconds = 0.0
         self.injected = self.kept = 0
         self._requests: dict[tuple[str, str], int] = {}
